@@ -1,0 +1,85 @@
+# What people type; CONTRIBUTING.md says more. `make` alone runs RuuviNet.
+PYTHON ?= python3
+BIN := .venv/bin
+PYTEST := $(BIN)/python -m pytest
+.NOTPARALLEL:
+.PHONY: run demo test test-slow test-all lint types fmt imports migrations deploy suite packages clean
+
+run: .venv/.installed
+	$(BIN)/python manage.py serve
+
+# Everything that the demo writes goes away with it, also after Ctrl-C.
+demo: .venv/.installed
+	@dir=$$(mktemp -d) && trap 'rm -rf "$$dir"' EXIT && trap 'exit 130' INT TERM && \
+	RUUVINET_DATA="$$dir" DATABASE_URL= REDIS_URL= \
+	FCM_BASE_URL=http://127.0.0.1:8901 FCM_SERVICE_ACCOUNT_FILE="$$dir/fcm.json" \
+	$(BIN)/python manage.py demo
+
+# --- Checks ------------------------------------------------------------------------------
+test: lint types imports migrations deploy suite
+
+# What `make test` leaves out, since it is slow. Programs that no wheel brings come from Debian.
+test-slow: .venv/.installed-dev packages
+	$(PYTEST) --database sqlite -n auto -m "not slow and not storage"
+	$(PYTEST) -m slow
+	$(PYTEST) --database sqlite -m slow
+
+test-all: test test-slow
+
+lint: .venv/.installed-dev
+	$(BIN)/ruff check
+	$(BIN)/ruff format --check
+
+fmt: .venv/.installed-dev
+	$(BIN)/ruff check --fix
+	$(BIN)/ruff format
+
+# The checks load the settings: away from a developer's own data and `.env`, and as a server on
+# the internet would.
+types migrations deploy: export RUUVINET_DATA = .venv/checks
+types migrations deploy: export DATABASE_URL =
+types migrations deploy: export REDIS_URL =
+types migrations deploy: export PUBLIC_URL = https://ruuvinet.example
+
+types: .venv/.installed-dev
+	$(BIN)/mypy .
+
+imports: .venv/.installed-dev
+	$(BIN)/lint-imports
+
+migrations: .venv/.installed-dev
+	$(BIN)/python manage.py makemigrations --check --dry-run
+
+deploy: .venv/.installed-dev
+	$(BIN)/python manage.py check --deploy --fail-level WARNING
+
+# On SQLite only what depends on the database; test-slow runs the rest there.
+suite: .venv/.installed-dev
+	$(PYTEST) -n auto -m "not slow"
+	$(PYTEST) --database sqlite -n auto -m "storage and not slow"
+
+packages:
+	@.ci/packages
+
+# --- The virtual environment ---------------------------------------------------------------
+# The marks make a warm start free of pip.
+.venv/.installed: requirements.txt | .venv/bin/pip
+	@echo "Installing requirements.txt into .venv ..."
+	@$(BIN)/pip install --quiet --disable-pip-version-check -r requirements.txt
+	@touch $@
+
+.venv/.installed-dev: requirements-dev.txt requirements.txt | .venv/bin/pip
+	@echo "Installing requirements-dev.txt into .venv ..."
+	@$(BIN)/pip install --quiet --disable-pip-version-check -r requirements-dev.txt
+	@touch .venv/.installed $@
+
+# pip is the last thing that venv writes, so an interrupted venv is made again.
+.venv/bin/pip:
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || \
+	{ echo "RuuviNet needs Python 3.11 or newer; name one: make PYTHON=/usr/bin/python3.11" >&2; exit 1; }
+	@$(PYTHON) -c 'import ensurepip, venv' 2>/dev/null || \
+	{ echo "$(PYTHON) cannot make virtual environments; on Debian: apt install python3-venv" >&2; exit 1; }
+	@$(PYTHON) -m venv .venv
+
+clean:
+	rm -rf .venv .mypy_cache .pytest_cache .ruff_cache .import_linter_cache .hypothesis

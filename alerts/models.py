@@ -1,0 +1,231 @@
+"""Alert rules, what they found, and who is told."""
+
+import secrets
+from datetime import UTC, datetime
+
+from django.conf import settings
+from django.core.exceptions import ValidationError
+from django.db import models
+from django.db.models import Q
+from django.utils import timezone
+
+from alerts.rules import Rule, State
+from ruuvinet.lib.mac import MacField
+from sensors.models import Sensor
+
+
+class AlertRule(models.Model):
+    """One person's rule for one quantity of one sensor, and what it remembers."""
+
+    class Type(models.TextChoices):
+        """The names are those of the wire; limits are in the unit named here."""
+
+        TEMPERATURE = "temperature", "Temperature, °C"
+        HUMIDITY = "humidity", "Relative humidity, %"
+        ABSOLUTE_HUMIDITY = "humidityAbsolute", "Absolute humidity, g/m³"
+        DEW_POINT = "dewPoint", "Dew point, °C"
+        PRESSURE = "pressure", "Air pressure, Pa"
+        SIGNAL = "signal", "Signal strength, dBm"
+        MOVEMENT = "movement", "Movement"
+        BATTERY = "battery", "Battery voltage, V"
+        AQI = "aqi", "Air quality, 0 to 100"
+        CO2 = "co2", "CO₂, ppm"
+        PM1 = "pm10", "PM1.0, µg/m³"
+        PM2_5 = "pm25", "PM2.5, µg/m³"
+        PM4 = "pm40", "PM4.0, µg/m³"
+        PM10 = "pm100", "PM10, µg/m³"
+        VOC = "voc", "VOC index"
+        NOX = "nox", "NOx index"
+        LUMINOSITY = "luminosity", "Luminosity, lx"
+        SOUND = "sound", "Sound level, dBA"
+        SOUND_INSTANT = "soundInstant", "Sound level (instant), dBA"
+        SOUND_AVERAGE = "soundAverage", "Sound level (average), dBA"
+        SOUND_PEAK = "soundPeak", "Sound level (peak), dB"
+
+    user = models.ForeignKey(settings.AUTH_USER_MODEL, models.CASCADE, related_name="alert_rules")
+    sensor = models.ForeignKey(Sensor, models.CASCADE, related_name="alert_rules")
+    type = models.CharField(max_length=20, choices=Type)
+    enabled = models.BooleanField(default=True)
+    min = models.FloatField("lower limit", null=True, blank=True)
+    max = models.FloatField("upper limit", null=True, blank=True)
+    description = models.CharField(
+        max_length=255, blank=True, help_text="comes with the notification"
+    )
+    # Set on every change of what is above: older samples are not this rule's to judge.
+    configured_at = models.DateTimeField(default=timezone.now, editable=False)
+
+    triggered = models.BooleanField(default=False, editable=False)
+    triggered_at = models.DateTimeField(null=True, blank=True, editable=False)
+    counter = models.IntegerField(
+        "movement counter", default=0, help_text="the value that means: not moved"
+    )
+
+    CONFIGURATION = ("enabled", "min", "max", "counter")
+    STATE = ("triggered", "triggered_at", "counter")
+
+    class Meta:
+        constraints = [
+            models.UniqueConstraint(
+                fields=["user", "sensor", "type"], name="one_alert_rule_per_user_sensor_and_type"
+            )
+        ]
+        indexes = [
+            # Which of the sensors just heard have rules to judge: services.wake.
+            models.Index(
+                fields=["sensor"], condition=Q(enabled=True), name="alert_rule_enabled_by_sensor"
+            )
+        ]
+
+    def __str__(self) -> str:
+        return f"{quantity(self.type)} of {self.sensor_id}"
+
+    def clean(self) -> None:
+        if self.type != self.Type.MOVEMENT and self.min is None and self.max is None:
+            raise ValidationError("Give a lower limit, an upper limit or both.")
+
+    def rule(self) -> Rule:
+        return Rule(type=self.type, min=self.min, max=self.max)
+
+    def state(self) -> State:
+        at = self.triggered_at
+        return State(
+            triggered=self.triggered,
+            triggered_at=int(at.timestamp()) if at else None,
+            counter=self.counter,
+        )
+
+    def set_state(self, state: State) -> None:
+        at = state.triggered_at
+        self.triggered = state.triggered
+        self.triggered_at = None if at is None else datetime.fromtimestamp(at, UTC)
+        self.counter = state.counter
+
+
+def quantity(type_: str) -> str:
+    """What a rule type is about, in words and without its unit: `Temperature`."""
+    return AlertRule.Type(type_).label.partition(",")[0]
+
+
+class EvaluationMark(models.Model):
+    """How far a sensor's readings have been judged; the lock that makes judging happen once.
+
+    `evaluated_to` is Unix seconds and never ahead of our clock, so that one gateway with a fast
+    clock cannot silence the others. What was judged although it claims a later time is listed
+    in `judged_ahead`.
+    """
+
+    sensor = models.OneToOneField(
+        Sensor, models.CASCADE, primary_key=True, related_name="evaluation_mark"
+    )
+    evaluated_to = models.IntegerField()
+    judged_ahead = models.JSONField(default=list)
+
+    def __str__(self) -> str:
+        return f"{self.sensor} judged to {self.evaluated_to}"
+
+
+class AlertEvent(models.Model):
+    """One trigger of a rule, as it was at that time; stays when rule and sensor are gone."""
+
+    rule = models.ForeignKey(AlertRule, models.SET_NULL, null=True, related_name="events")
+    user = models.ForeignKey(settings.AUTH_USER_MODEL, models.CASCADE, related_name="alert_events")
+    sensor = MacField()
+    sensor_name = models.CharField(max_length=64)
+    type = models.CharField(max_length=20, choices=AlertRule.Type)
+    trigger = models.CharField(max_length=16)
+    value = models.FloatField()
+    threshold = models.FloatField()
+    description = models.CharField(max_length=255, blank=True)
+    opened_at = models.DateTimeField(help_text="time of the sample")
+    resolved_at = models.DateTimeField(null=True, blank=True)
+
+    class Meta:
+        constraints = [
+            models.UniqueConstraint(
+                fields=["rule"],
+                condition=Q(resolved_at=None),
+                name="one_open_event_per_rule",
+            )
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.sensor_name}: {quantity(self.type)} {self.trigger} {self.threshold:g}"
+
+
+def _random_token_id() -> int:
+    """Unguessable, since apps unregister by it without signing in; 32 bits, as the apps expect."""
+    return secrets.randbelow(2**32 - 1) + 1
+
+
+class PushToken(models.Model):
+    """A phone that may be told, known to Firebase by `token`."""
+
+    class Platform(models.TextChoices):
+        ANDROID = "android", "Android"
+        IOS = "ios", "iOS"
+
+    id = models.BigIntegerField(primary_key=True, default=_random_token_id, editable=False)
+    user = models.ForeignKey(settings.AUTH_USER_MODEL, models.CASCADE, related_name="push_tokens")
+    token = models.CharField(max_length=4096, unique=True)
+    platform = models.CharField(max_length=16, choices=Platform)
+    name = models.CharField(max_length=255, blank=True)
+    language = models.CharField(max_length=8, default="en")
+    sound_file = models.CharField(max_length=64, default="default")
+    created_at = models.DateTimeField(default=timezone.now, editable=False)
+    retired_at = models.DateTimeField(null=True, blank=True, editable=False)
+    retired_reason = models.CharField(max_length=255, blank=True, editable=False)
+
+    def __str__(self) -> str:
+        return f"{self.get_platform_display()} …{self.token[-4:]}"
+
+
+class DeliveryQuerySet(models.QuerySet["Delivery"]):
+    def due(self, now: datetime) -> "DeliveryQuerySet":
+        """Those to send now: waiting with their time come, or taken by a worker that died."""
+        return self.filter(status=Delivery.Status.PENDING, next_attempt_at__lte=now)
+
+
+class Delivery(models.Model):
+    """That one destination is to be told of one event: the outbox."""
+
+    class Channel(models.TextChoices):
+        PUSH = "push", "push"
+
+    class Status(models.TextChoices):
+        PENDING = "pending", "pending"
+        SENT = "sent", "sent"
+        FAILED = "failed", "failed"
+        NOT_SENT = "not_sent", "not sent"
+
+    event = models.ForeignKey(AlertEvent, models.CASCADE, related_name="deliveries")
+    channel = models.CharField(max_length=8, choices=Channel)
+    address = models.CharField(max_length=4096)
+    status = models.CharField(max_length=8, choices=Status, default=Status.PENDING)
+    outcome = models.CharField(max_length=255, blank=True)
+    attempts = models.PositiveSmallIntegerField(default=0)
+    created_at = models.DateTimeField()
+    # A worker that takes a delivery moves this ahead by the lease: that is the whole lock.
+    next_attempt_at = models.DateTimeField()
+    sent_at = models.DateTimeField(null=True, blank=True)
+
+    objects = DeliveryQuerySet.as_manager()
+
+    class Meta:
+        verbose_name_plural = "deliveries"
+        constraints = [
+            models.UniqueConstraint(
+                fields=["event", "channel", "address"],
+                name="one_delivery_per_event_and_destination",
+            )
+        ]
+        indexes = [
+            # What the sweep looks for: DeliveryQuerySet.due.
+            models.Index(
+                fields=["next_attempt_at"],
+                condition=Q(status="pending"),
+                name="delivery_pending_by_time",
+            )
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.get_channel_display()} …{self.address[-4:]}"

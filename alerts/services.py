@@ -1,0 +1,81 @@
+"""Verbs on alerts that people and ingest start: rules, push tokens, the wake-up."""
+
+import logging
+from collections.abc import Collection
+from datetime import datetime
+
+from celery import current_app
+from django.db import transaction
+from kombu.exceptions import ChannelError, KombuError
+
+from accounts.models import User
+from alerts.models import AlertRule, EvaluationMark, PushToken
+from ruuvinet.lib.mac import Mac
+from sensors.models import Latest
+
+log = logging.getLogger(__name__)
+
+
+def wake(sensors: Collection[Mac]) -> None:
+    """Have a worker judge those of `sensors` that have enabled rules.
+
+    Never fails because the broker did: what is not published here, the sweep finds.
+    """
+    if not sensors:
+        return
+    ruled = AlertRule.objects.filter(sensor__in=sensors, enabled=True)
+    ids = sorted({int(mac) for mac in ruled.values_list("sensor", flat=True)})
+    if not ids:
+        return
+    try:
+        current_app.send_task("alerts.evaluate_sensors", kwargs={"sensor_ids": ids})
+    except (KombuError, ChannelError, OSError) as error:
+        log.warning("broker unreachable, judging waits for the sweep: %s", type(error).__name__)
+
+
+@transaction.atomic
+def configure_rule(rule: AlertRule, *, at: datetime) -> AlertRule:
+    """Save a new or changed rule. It starts afresh: not triggered, judging from `at` on."""
+    start = int(at.timestamp())
+    EvaluationMark.objects.bulk_create(
+        [EvaluationMark(sensor_id=rule.sensor_id, evaluated_to=start)], ignore_conflicts=True
+    )
+    # The lock under which workers judge this sensor: they must not write this rule's state now.
+    mark = EvaluationMark.objects.select_for_update().get(sensor=rule.sensor_id)
+    others = AlertRule.objects.filter(sensor=rule.sensor_id, enabled=True).exclude(pk=rule.pk)
+    if not others.exists() and mark.evaluated_to < start:
+        mark.evaluated_to = start  # nobody asked for what lies before
+        mark.save(update_fields=["evaluated_to"])
+    if rule._state.adding and rule.type == AlertRule.Type.MOVEMENT and not rule.counter:
+        rule.counter = _last_movement_counter(rule.sensor_id)
+    rule.configured_at = at
+    rule.triggered = False
+    rule.save()
+    rule.events.filter(resolved_at=None).update(resolved_at=at)
+    return rule
+
+
+def _last_movement_counter(sensor: Mac) -> int:
+    """Where a sensor lies now: a new rule must not take an old movement for a new one."""
+    latest = Latest.objects.filter(sensor=sensor).first()
+    reading = latest.reading() if latest else None
+    return reading.movement_counter or 0 if reading else 0
+
+
+@transaction.atomic
+def register_push_token(
+    *, user: User, token: str, platform: str, language: str = "en", name: str = ""
+) -> PushToken:
+    """Tell `user` through the phone `token`. A token belongs to whoever registered it last."""
+    push_token, _ = PushToken.objects.update_or_create(
+        token=token,
+        defaults={
+            "user": user,
+            "platform": platform,
+            "language": language,
+            "name": name,
+            "retired_at": None,
+            "retired_reason": "",
+        },
+    )
+    return push_token

@@ -1,0 +1,43 @@
+"""What workers and the timetable start. Messages carry ids; the facts are in the database."""
+
+from collections.abc import Iterable
+
+from celery import shared_task
+from django.utils import timezone
+
+from alerts import delivery
+from alerts.evaluation import evaluate_sensors as evaluate
+from alerts.models import Delivery
+from alerts.selectors import sensors_behind
+
+SWEEP_SENSORS = 500
+SWEEP_DELIVERIES = 1000
+
+
+@shared_task(name="alerts.evaluate_sensors")
+def evaluate_sensors(*, sensor_ids: list[int], **_newer: object) -> None:
+    unfinished = True
+    while unfinished:
+        evaluation = evaluate(sensors=sensor_ids, now=timezone.now())
+        _send(evaluation.delivery_ids)
+        unfinished = evaluation.unfinished
+
+
+@shared_task(name="alerts.deliver")
+def deliver(*, delivery_id: int, **_newer: object) -> None:
+    delivery.deliver(delivery_id=delivery_id, now=timezone.now())
+
+
+@shared_task(name="alerts.sweep")
+def sweep(**_newer: object) -> None:
+    """Every minute: judge and send what a lost wake-up left behind."""
+    behind = sensors_behind(limit=SWEEP_SENSORS)
+    if behind:
+        evaluate_sensors(sensor_ids=[int(sensor) for sensor in behind])
+    due = Delivery.objects.due(timezone.now()).order_by("next_attempt_at")
+    _send(due.values_list("pk", flat=True)[:SWEEP_DELIVERIES])
+
+
+def _send(delivery_ids: Iterable[int]) -> None:
+    for delivery_id in delivery_ids:
+        deliver.delay(delivery_id=delivery_id)

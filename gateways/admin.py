@@ -1,0 +1,216 @@
+"""The gateways page of the console."""
+
+from datetime import timedelta
+from typing import Any
+
+from django import forms
+from django.contrib import admin, messages
+from django.contrib.admin.helpers import ACTION_CHECKBOX_NAME
+from django.core.exceptions import ValidationError
+from django.db.models import Count, IntegerField, OuterRef, Q, QuerySet, Subquery
+from django.db.models.functions import Coalesce
+from django.http import HttpRequest, HttpResponse
+from django.template.response import TemplateResponse
+from django.utils import timezone
+
+from gateways import services
+from gateways.models import SILENT_AFTER, Gateway, validate_secret
+from ruuvinet.lib.api import DomainError
+from sensors.models import Latest
+
+KEY_HELP = (
+    "The key that signs the gateway's posts: the device id printed on its bottom, such as "
+    "40:98:A7:78:58:1A:E1:38, unless another was set. It is stored encrypted and never shown."
+)
+
+
+class WhitelistForm(forms.ModelForm[Gateway]):
+    """Adds a whitelisted gateway. The secret can be written, never read."""
+
+    secret = forms.CharField(
+        max_length=255,
+        strip=False,
+        help_text=KEY_HELP,
+        validators=[validate_secret],
+        widget=forms.PasswordInput(attrs={"autocomplete": "off"}),
+    )
+
+    class Meta:
+        model = Gateway
+        fields = ("mac", "secret")
+
+    def clean_mac(self) -> Any:
+        mac = self.cleaned_data["mac"]
+        if Gateway.objects.whitelisted().filter(mac=mac).exists():
+            raise ValidationError("This gateway is whitelisted already.")
+        return mac
+
+    def validate_unique(self) -> None:
+        """A gateway that has knocked has a row already, which whitelisting takes over."""
+
+
+class StateFilter(admin.SimpleListFilter):
+    title = "state"
+    parameter_name = "state"
+
+    def lookups(self, request: HttpRequest, model_admin: Any) -> list[tuple[str, str]]:
+        return list(Gateway.State.choices)
+
+    def queryset(self, request: HttpRequest, queryset: QuerySet[Gateway]) -> QuerySet[Gateway]:
+        heard = Q(last_seen_at__gt=timezone.now() - SILENT_AFTER) | Q(
+            last_seen_at=None, whitelisted_at__gt=timezone.now() - SILENT_AFTER
+        )
+        conditions = {
+            Gateway.State.WAITING.value: Q(whitelisted_at=None, blacklisted_at=None),
+            Gateway.State.BLACKLISTED.value: Q(whitelisted_at=None, blacklisted_at__isnull=False),
+            Gateway.State.WHITELISTED.value: Q(whitelisted_at__isnull=False) & heard,
+            Gateway.State.SILENT.value: Q(whitelisted_at__isnull=False) & ~heard,
+        }
+        chosen = self.value()
+        return queryset.filter(conditions[chosen]) if chosen in conditions else queryset
+
+
+@admin.register(Gateway)
+class GatewayAdmin(admin.ModelAdmin[Gateway]):
+    list_display = (
+        "mac",
+        "state",
+        "sensors_heard",
+        "last_seen_at",
+        "rejected_at",
+        "rejection",
+        "rejected_address",
+        "clock",
+        "first_seen_at",
+    )
+    list_filter = (StateFilter, "rejection")
+    ordering = ("-last_seen_at", "-rejected_at")
+    actions = ("whitelist", "blacklist")
+    readonly_fields = (
+        "state",
+        "sensors_heard",
+        "whitelisted_at",
+        "blacklisted_at",
+        "first_seen_at",
+        "connected_at",
+        "last_seen_at",
+        "last_address",
+        "clock",
+        "rejected_at",
+        "rejection",
+        "rejected_address",
+        "bad_tags",
+        "late_readings",
+    )
+
+    def get_queryset(self, request: HttpRequest) -> QuerySet[Gateway]:
+        heard = (
+            Latest.objects.filter(gateway=OuterRef("mac"))
+            .order_by()
+            .values("gateway")
+            .annotate(n=Count("pk"))
+            .values("n")
+        )
+        counted = Coalesce(Subquery(heard, output_field=IntegerField()), 0)
+        return super().get_queryset(request).defer("secret").annotate(sensors_heard=counted)
+
+    @admin.display(description="state")
+    def state(self, gateway: Gateway) -> str:
+        return gateway.state().label
+
+    @admin.display(description="sensors heard", ordering="sensors_heard")
+    def sensors_heard(self, gateway: Gateway) -> int:
+        """Sensors whose newest reading came through this gateway."""
+        return int(getattr(gateway, "sensors_heard"))  # noqa: B009  # annotated
+
+    @admin.display(description="clock")
+    def clock(self, gateway: Gateway) -> str:
+        if gateway.clock_offset_s is None:
+            return "right" if gateway.last_seen_at else "-"
+        try:
+            return f"off by {timedelta(seconds=gateway.clock_offset_s)}"
+        except OverflowError:  # no calendar has that year
+            return f"off by {gateway.clock_offset_s} s"
+
+    def get_fields(self, request: HttpRequest, obj: Gateway | None = None) -> Any:
+        return ("mac", "secret") if obj is None else ("mac", *self.readonly_fields)
+
+    def get_readonly_fields(self, request: HttpRequest, obj: Gateway | None = None) -> Any:
+        return () if obj is None else ("mac", *self.readonly_fields)
+
+    def get_form(
+        self, request: HttpRequest, obj: Any = None, change: bool = False, **kw: Any
+    ) -> Any:
+        if obj is None:
+            kw["form"] = WhitelistForm
+        return super().get_form(request, obj, change, **kw)
+
+    def render_change_form(
+        self, request: HttpRequest, context: dict[str, Any], *args: Any, **kwargs: Any
+    ) -> HttpResponse:
+        if kwargs.get("change"):  # nothing to save: all that can be done is an action
+            context |= {"show_save": False, "show_save_and_continue": False}
+        return super().render_change_form(request, context, *args, **kwargs)
+
+    def save_model(self, request: HttpRequest, obj: Gateway, form: Any, change: bool) -> None:
+        if not change:
+            services.whitelist(mac=obj.mac, secret=form.cleaned_data["secret"], at=timezone.now())
+
+    @admin.action(description="Whitelist (asks for the secret)", permissions=["change"])
+    def whitelist(self, request: HttpRequest, queryset: QuerySet[Gateway]) -> HttpResponse | None:
+        """Ask for the secret of each chosen gateway, then whitelist those it was given for."""
+        gateways = list(queryset.filter(whitelisted_at=None))
+        if not gateways:
+            self.message_user(request, "They are whitelisted already.", messages.WARNING)
+            return None
+        form = secrets_form(gateways, request.POST if "confirm" in request.POST else None)
+        if form.is_valid():
+            self._whitelist(request, gateways, form.cleaned_data)
+            return None
+        return TemplateResponse(
+            request,
+            "admin/gateways/whitelist.html",
+            {
+                **self.admin_site.each_context(request),
+                "title": "Whitelist gateways",
+                "opts": self.opts,
+                "form": form,
+                "chosen": [gateway.pk for gateway in gateways],
+                "checkbox_name": ACTION_CHECKBOX_NAME,
+            },
+        )
+
+    def _whitelist(
+        self, request: HttpRequest, gateways: list[Gateway], secrets: dict[str, str]
+    ) -> None:
+        for gateway in gateways:
+            try:
+                services.whitelist(
+                    mac=gateway.mac, secret=secrets[str(gateway.mac)], at=timezone.now()
+                )
+            except DomainError as error:
+                self.message_user(request, f"{gateway.mac}: {error.message}", messages.ERROR)
+            else:
+                self.log_change(request, gateway, "Whitelisted.")
+                self.message_user(request, f"{gateway.mac} is whitelisted.", messages.SUCCESS)
+
+    @admin.action(description="Blacklist (refuse its posts)", permissions=["change"])
+    def blacklist(self, request: HttpRequest, queryset: QuerySet[Gateway]) -> None:
+        for gateway in queryset:
+            services.blacklist(mac=gateway.mac, at=timezone.now())
+            self.log_change(request, gateway, "Blacklisted.")
+        self.message_user(request, "Their posts are refused from now on.", messages.SUCCESS)
+
+
+def secrets_form(gateways: list[Gateway], data: Any) -> forms.Form:
+    """A form with one secret field for each gateway, named by its MAC."""
+    form = forms.Form(data)
+    for gateway in gateways:
+        form.fields[str(gateway.mac)] = forms.CharField(
+            label=str(gateway.mac),
+            max_length=255,
+            strip=False,
+            validators=[validate_secret],
+            widget=forms.PasswordInput(attrs={"autocomplete": "off"}),
+        )
+    return form

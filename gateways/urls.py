@@ -1,0 +1,12 @@
+from django.urls import path
+
+from gateways import views
+
+urlpatterns = [
+    # With and without a slash: the URL is typed by hand, and a redirected post is lost.
+    path("record", views.record),
+    path("record/", views.record),
+    path("whitelist", views.Whitelist.as_view()),
+    path("blacklist", views.Blacklist.as_view()),
+    path("gwinfo", views.GatewayInfo.as_view()),
+]

@@ -1,0 +1,160 @@
+"""From an empty folder to running programs: what `manage.py serve` and `demo` share."""
+
+import contextlib
+import errno
+import os
+import secrets
+import socket
+import sys
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import NoReturn
+from urllib.parse import urlsplit
+
+from django.conf import settings
+from django.core.management import CommandError, call_command
+from django.core.management.base import OutputWrapper
+from django.db import connections
+
+from accounts.models import User
+from ruuvinet.supervisor import Child, HealthProbe, WhenReady, hand_over
+
+ADMIN = "admin@ruuvinet.local"
+LOOPBACK = {"0.0.0.0": "127.0.0.1", "::": "::1"}  # noqa: S104  # compared, not bound
+
+_PASSWORD_LETTERS = "abcdefghjkmnpqrstuvwxyz23456789"  # noqa: S105  # none that look alike
+
+
+def ensure_free(host: str, port: int, *, advice: str) -> None:
+    """Raise CommandError, in one line that ends with `advice`, if the port is in use."""
+    try:
+        family, kind, protocol, _, address = socket.getaddrinfo(
+            host, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE
+        )[0]
+        with socket.socket(family, kind, protocol) as server:
+            server.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)  # as servers do
+            server.bind(address)
+    except OverflowError as error:  # a port above 65535
+        raise CommandError(f"Cannot listen on {host}:{port}: {error}") from error
+    except OSError as error:
+        if error.errno == errno.EADDRINUSE:
+            raise CommandError(f"Port {port} is in use. {advice}") from error
+        raise CommandError(f"Cannot listen on {host}:{port}: {error.strerror}.") from error
+
+
+def another_port(command: str) -> str:
+    """The advice for a server whose PORT is in use, started with `make command`."""
+    return f"Choose another, for example: PORT={settings.PORT + 1} make {command}"
+
+
+def prepare() -> str:
+    """Make the data folder and the database ready; returns what the operator should read.
+
+    The first start makes an administrator. Its password is told in that text and nowhere else.
+    """
+    for folder in _folders():
+        folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+        with contextlib.suppress(PermissionError):  # a mounted volume may belong to another
+            folder.chmod(0o700)
+    call_command("migrate", verbosity=0)
+    lines = [
+        ("console", f"{_shown_url()}/admin/"),
+        ("gateways", f"{_shown_url()}/record"),
+    ]
+    if not User.objects.filter(is_superuser=True).exists():
+        lines += _first_admin()
+    return "\n".join(["RuuviNet", *(f"  {name:9} {value}" for name, value in lines)])
+
+
+def programs() -> list[Child]:
+    """What runs: the web server, the worker and its timetable."""
+    # In a container root is usual, and what makes root dangerous to Celery, pickle, is not used.
+    unafraid = ["-W", "ignore:You're running the worker with superuser privileges"]
+    celery = [sys.executable, *unafraid, "-m", "celery", "--quiet", "-A", "ruuvinet"]
+    worker = ["--pool", "threads", "--concurrency", "4", "--loglevel", "info"]
+    # One worker has nobody to gossip with, and on the filesystem transport every word is a file.
+    alone = ["--without-gossip", "--without-mingle", "--without-heartbeat"]
+    return [
+        Child("web", _web_server()),
+        Child("worker", [*celery, "worker", *worker, *alone]),
+        # No pid file: one that a kill -9 left behind would keep beat from starting.
+        Child("beat", [*celery, "beat", "--loglevel", "warning", "--pidfile", ""]),
+    ]
+
+
+def run(
+    children: Sequence[Child], *, later: Sequence[Child] = (), stdout: OutputWrapper
+) -> NoReturn:
+    """Become the supervisor of `children`, and of `later` once the web server answers."""
+    probe = HealthProbe(local_host(), settings.PORT)
+    # Started from another folder, granian and Celery would not find the project.
+    path = [str(settings.BASE_DIR), os.environ.get("PYTHONPATH", "")]
+    os.environ["PYTHONPATH"] = os.pathsep.join(filter(None, path))
+    connections.close_all()
+    stdout.flush()
+    hand_over(children, when_ready=WhenReady(probe, f"ready: {_shown_url()}", later))
+
+
+def local_host() -> str:
+    """Where programs on this machine reach the web server."""
+    return LOOPBACK.get(settings.HOST, settings.HOST)
+
+
+def _folders() -> Iterator[Path]:
+    yield settings.DATA_DIR
+    for name, value in settings.CELERY_BROKER_TRANSPORT_OPTIONS.items():
+        if name in {"data_folder_in", "data_folder_out", "control_folder"}:
+            yield Path(str(value))
+
+
+def _first_admin() -> list[tuple[str, str]]:
+    password = "-".join(
+        "".join(secrets.choice(_PASSWORD_LETTERS) for _ in range(4)) for _ in range(4)
+    )
+    User.objects.create_superuser(ADMIN, password)
+    lines = [
+        ("user", ADMIN),
+        ("password", f"{password}  (shown only now; manage.py changepassword sets another)"),
+    ]
+    made = settings.DATA_DIR / "secrets.env"
+    return [*lines, ("secrets", str(made))] if made.exists() else lines
+
+
+def _shown_url() -> str:
+    """PUBLIC_URL, or if it is no address that others can reach, one that they probably can."""
+    host = urlsplit(settings.PUBLIC_URL).hostname
+    if host not in LOOPBACK:
+        return str(settings.PUBLIC_URL)
+    return f"http://{_outward_address()}:{settings.PORT}"
+
+
+def _outward_address() -> str:
+    """This machine's address on its network. Nothing is sent."""
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as probe:
+        try:
+            probe.connect(("192.0.2.1", 9))  # any address outside; this one belongs to nobody
+        except OSError:
+            return socket.gethostname()  # no network at present
+        return str(probe.getsockname()[0])
+
+
+def _web_server() -> list[str]:
+    # SQLite: two writing processes would wait for each other. Threads are made when needed, and
+    # a home's clients that keep theirs busy doing nothing must not use them up. PostgreSQL: a
+    # process for each core, with twice as many threads as its connection pool has connections.
+    workers, threads = (1, 256) if settings.EMBEDDED_DATABASE else (os.cpu_count() or 1, 32)
+    options = {
+        "interface": "wsgi",
+        "host": settings.HOST,
+        "port": settings.PORT,
+        "http": "1",
+        "workers": workers,
+        "blocking-threads": threads,
+        "http1-header-read-timeout": 10_000,  # ms
+        "workers-kill-timeout": 5,  # s; less than the supervisor's patience
+        "respawn-interval": 1,  # s
+        "log-level": "error",  # one warning is that 256 threads are many
+    }
+    flags = ["--no-ws", "--respawn-failed-workers"]
+    named = [f"--{name}={value}" for name, value in options.items()]
+    return [sys.executable, "-m", "granian", *named, *flags, "ruuvinet.wsgi:application"]

@@ -1,0 +1,20 @@
+"""The Celery application and its timetable."""
+
+import os
+
+from celery import Celery
+
+os.environ.setdefault("DJANGO_SETTINGS_MODULE", "ruuvinet.settings")
+
+app = Celery("ruuvinet")
+app.config_from_object("django.conf:settings", namespace="CELERY")
+app.autodiscover_tasks()
+app.conf.beat_schedule = {
+    # A tick that no worker took within its minute is dropped: the next one does its work.
+    "sweep": {"task": "alerts.sweep", "schedule": 60.0, "options": {"expires": 55}},
+    "partitions": {
+        "task": "sensors.ensure_partitions",
+        "schedule": 3600.0,
+        "options": {"expires": 3500},
+    },
+}

@@ -1,0 +1,56 @@
+"""Combinations of settings that would fail at 3 a.m.: refused at start, with a hint."""
+
+from collections.abc import Sequence
+from typing import Any
+
+from cryptography.fernet import Fernet
+from django.conf import settings
+from django.core.checks import CheckMessage, Error, Tags, register
+
+
+@register(Tags.security)
+def encryption_keys(app_configs: Sequence[Any] | None, **kwargs: Any) -> list[CheckMessage]:
+    """ENCRYPTION_KEYS must be Fernet keys, at least one."""
+    try:
+        usable = bool([Fernet(key) for key in settings.ENCRYPTION_KEYS])
+    except ValueError:
+        usable = False
+    if usable:
+        return []
+    return [
+        Error(
+            "ENCRYPTION_KEYS holds no usable key.",
+            hint="Make one: python -c 'from cryptography.fernet import Fernet; "
+            "print(Fernet.generate_key().decode())'. Several are separated by commas; "
+            "the first one encrypts.",
+            id="ruuvinet.E001",
+        )
+    ]
+
+
+@register()
+def gateway_rate(app_configs: Sequence[Any] | None, **kwargs: Any) -> list[CheckMessage]:
+    """Outside 1 to 3600 a gateway takes its own 10 seconds instead."""
+    if 1 <= settings.GATEWAY_RATE_S <= 3600:
+        return []
+    return [
+        Error(
+            f"GATEWAY_RATE_S is {settings.GATEWAY_RATE_S}; gateways ignore it.",
+            hint="Use 1 to 3600 seconds.",
+            id="ruuvinet.E002",
+        )
+    ]
+
+
+@register()
+def fcm_credentials(app_configs: Sequence[Any] | None, **kwargs: Any) -> list[CheckMessage]:
+    """An emulator without credentials would look like push that works."""
+    if settings.FCM_BASE_URL and not settings.FCM_SERVICE_ACCOUNT_FILE:
+        return [
+            Error(
+                "FCM_BASE_URL is set without FCM_SERVICE_ACCOUNT_FILE.",
+                hint="manage.py fcm_emulator --service-account-file PATH writes one.",
+                id="ruuvinet.E003",
+            )
+        ]
+    return []

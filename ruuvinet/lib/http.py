@@ -1,0 +1,55 @@
+"""Who is calling: the client's address and scheme behind proxies that we trust."""
+
+from collections.abc import Callable, Iterable
+from ipaddress import IPv4Network, IPv6Network, ip_address
+
+from django.conf import settings
+from django.http import HttpRequest, HttpResponse
+
+Network = IPv4Network | IPv6Network
+
+
+def normal_address(text: str) -> str:
+    """`text` as an address that every database takes; empty when it is none.
+
+    Drops a scope (`%eth0`) and unwraps IPv4 inside IPv6, so that one host has one spelling.
+    """
+    try:
+        ip = ip_address(text.strip().partition("%")[0])
+    except ValueError:
+        return ""
+    return str(getattr(ip, "ipv4_mapped", None) or ip)
+
+
+def is_trusted(address: str, proxies: Iterable[Network]) -> bool:
+    """Whether `address`, in its normal form, lies in one of `proxies`."""
+    return bool(address) and any(ip_address(address) in network for network in proxies)
+
+
+def client_address(peer: str, forwarded_for: str, proxies: Iterable[Network]) -> str:
+    """The last hop that is not one of our proxies.
+
+    Read from the right: a caller can invent what stands on the left of X-Forwarded-For,
+    while each trusted proxy appends the address it was called from.
+    """
+    hops = [hop for hop in forwarded_for.split(",") if hop.strip()]
+    address = normal_address(peer)
+    while hops and is_trusted(address, proxies):
+        address = normal_address(hops.pop())
+    return address
+
+
+class TrustedProxyMiddleware:
+    """Makes REMOTE_ADDR the client's and drops forwarded headers that a stranger sent."""
+
+    def __init__(self, get_response: Callable[[HttpRequest], HttpResponse]) -> None:
+        self.get_response = get_response
+
+    def __call__(self, request: HttpRequest) -> HttpResponse:
+        meta = request.META
+        peer = normal_address(meta.get("REMOTE_ADDR", ""))
+        forwarded_for = meta.pop("HTTP_X_FORWARDED_FOR", "")
+        if not is_trusted(peer, settings.TRUSTED_PROXIES):
+            meta.pop("HTTP_X_FORWARDED_PROTO", None)
+        meta["REMOTE_ADDR"] = client_address(peer, forwarded_for, settings.TRUSTED_PROXIES)
+        return self.get_response(request)

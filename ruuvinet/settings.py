@@ -1,0 +1,215 @@
+"""Settings: environment and `.env` in, typed values out. No other file reads the environment."""
+
+from datetime import timedelta
+from ipaddress import ip_network
+from pathlib import Path
+from urllib.parse import urlsplit
+
+import django_stubs_ext
+import environ
+
+from ruuvinet.first_start import ensure_secrets
+
+django_stubs_ext.monkeypatch()  # before any app is imported
+
+BASE_DIR = Path(__file__).resolve().parent.parent
+
+env = environ.FileAwareEnv()
+if (BASE_DIR / ".env").is_file():
+    env.read_env(BASE_DIR / ".env")
+
+DATA_DIR = Path(env.str("RUUVINET_DATA", default="") or BASE_DIR / "var").resolve()
+DATABASE_URL = env.str("DATABASE_URL", default="")
+REDIS_URL = env.str("REDIS_URL", default="")
+
+if not DATABASE_URL:
+    # The embedded set-up makes its own secrets; one with a database server must be given them,
+    # since machines that share a database must share them too.
+    ensure_secrets(DATA_DIR / "secrets.env")
+    env.read_env(DATA_DIR / "secrets.env")
+
+SECRET_KEY = env.str("SECRET_KEY")
+ENCRYPTION_KEYS = env.list("ENCRYPTION_KEYS")
+INTERNAL_SECRET = env.str("INTERNAL_SECRET", default="")
+SHOP_SECRET = env.str("SHOP_SECRET", default="")
+DEBUG = env.bool("DEBUG", default=False)
+
+# --- What the world calls us -------------------------------------------------------------
+HOST = env.str("HOST", default="") or "127.0.0.1"
+PORT = env.int("PORT", default=8000)
+PUBLIC_URL = (env.str("PUBLIC_URL", default="") or f"http://{HOST}:{PORT}").rstrip("/")
+TRUSTED_PROXIES = [ip_network(n) for n in env.list("TRUSTED_PROXIES", default=[])]
+
+_public = urlsplit(PUBLIC_URL)
+_https = _public.scheme == "https"
+# A home that opens HOST to its network without a PUBLIC_URL is reached by whatever address
+# the router handed out, which nobody can list here.
+_any_host = HOST in {"0.0.0.0", "::"} and not env.str("PUBLIC_URL", default="")  # noqa: S104
+ALLOWED_HOSTS = (
+    ["*"] if _any_host else [_public.hostname or "localhost", "localhost", "127.0.0.1", "[::1]"]
+)
+CSRF_TRUSTED_ORIGINS = [f"{_public.scheme}://{_public.netloc}"]
+SESSION_COOKIE_SECURE = CSRF_COOKIE_SECURE = _https
+SECURE_HSTS_SECONDS = 365 * 86400 if _https else 0
+SECURE_HSTS_INCLUDE_SUBDOMAINS = SECURE_HSTS_PRELOAD = _https
+# ruuvinet.lib.http removes this header unless a trusted proxy set it.
+SECURE_PROXY_SSL_HEADER = ("HTTP_X_FORWARDED_PROTO", "https")
+SILENCED_SYSTEM_CHECKS = [
+    "security.W008",  # no redirect to https: a redirected gateway sends a broken body
+]
+
+# --- Application -------------------------------------------------------------------------
+INSTALLED_APPS = [
+    "ruuvinet",
+    "gateways",
+    "alerts",
+    "sensors",
+    "subscriptions",
+    "accounts",
+    "django.contrib.admin",
+    "django.contrib.auth",
+    "django.contrib.contenttypes",
+    "django.contrib.sessions",
+    "django.contrib.messages",
+    "whitenoise.runserver_nostatic",
+    "django.contrib.staticfiles",
+    "rest_framework",
+    "axes",
+]
+MIDDLEWARE = [
+    "ruuvinet.lib.http.TrustedProxyMiddleware",  # first: all others see the true client
+    "django.middleware.security.SecurityMiddleware",
+    "whitenoise.middleware.WhiteNoiseMiddleware",
+    "django.contrib.sessions.middleware.SessionMiddleware",
+    "django.middleware.common.CommonMiddleware",
+    "django.middleware.csrf.CsrfViewMiddleware",
+    "django.contrib.auth.middleware.AuthenticationMiddleware",
+    "django.contrib.messages.middleware.MessageMiddleware",
+    "django.middleware.clickjacking.XFrameOptionsMiddleware",
+    "axes.middleware.AxesMiddleware",  # last: turns a locked-out sign-in into its answer
+]
+ROOT_URLCONF = "ruuvinet.urls"
+WSGI_APPLICATION = "ruuvinet.wsgi.application"
+APPEND_SLASH = False  # a redirected POST loses its body
+TEMPLATES = [
+    {
+        "BACKEND": "django.template.backends.django.DjangoTemplates",
+        "DIRS": [BASE_DIR / "templates"],
+        "APP_DIRS": True,
+        "OPTIONS": {
+            "context_processors": [
+                "django.template.context_processors.request",
+                "django.contrib.auth.context_processors.auth",
+                "django.contrib.messages.context_processors.messages",
+            ],
+        },
+    }
+]
+LANGUAGE_CODE = "en"
+TIME_ZONE = "UTC"
+USE_TZ = True
+STATIC_URL = "static/"
+WHITENOISE_USE_FINDERS = True  # straight from the packages: no collectstatic step
+
+# --- Database ----------------------------------------------------------------------------
+DEFAULT_AUTO_FIELD = "django.db.models.BigAutoField"
+DATABASES = {
+    "default": env.db_url_config(DATABASE_URL or f"sqlite:///{DATA_DIR / 'ruuvinet.sqlite3'}")
+}
+EMBEDDED_DATABASE = DATABASES["default"]["ENGINE"] == "django.db.backends.sqlite3"
+if EMBEDDED_DATABASE:
+    DATABASES["default"]["CONN_MAX_AGE"] = None
+    DATABASES["default"]["OPTIONS"] = {
+        "transaction_mode": "IMMEDIATE",  # a read that turns into a write never deadlocks
+        "timeout": 5,
+        "init_command": "PRAGMA journal_mode=WAL; PRAGMA synchronous=FULL;",
+    }
+else:
+    DATABASES["default"]["CONN_HEALTH_CHECKS"] = True  # a restarted database costs no request
+    DATABASES["default"].setdefault("OPTIONS", {})["pool"] = {
+        "min_size": 1,
+        "max_size": 16,
+        "timeout": 5,
+    }
+
+# --- People and secrets ------------------------------------------------------------------
+AUTH_USER_MODEL = "accounts.User"
+AUTHENTICATION_BACKENDS = [
+    "axes.backends.AxesStandaloneBackend",
+    "django.contrib.auth.backends.ModelBackend",
+]
+AUTH_PASSWORD_VALIDATORS = [
+    {"NAME": "django.contrib.auth.password_validation.UserAttributeSimilarityValidator"},
+    {"NAME": "django.contrib.auth.password_validation.MinimumLengthValidator"},
+    {"NAME": "django.contrib.auth.password_validation.CommonPasswordValidator"},
+    {"NAME": "django.contrib.auth.password_validation.NumericPasswordValidator"},
+]
+AXES_FAILURE_LIMIT = 10
+AXES_VERBOSE = False  # no word about itself at every start
+AXES_COOLOFF_TIME = timedelta(minutes=15)
+# The sign-in form's name for it. What axes takes otherwise, the model's "email", locks nobody out.
+AXES_USERNAME_FORM_FIELD = "username"
+AXES_USERNAME_CALLABLE = "accounts.sign_in.counted_name"
+AXES_LOCKOUT_PARAMETERS = [["username", "ip_address"]]  # a stranger must not lock others out
+
+# --- Gateways ----------------------------------------------------------------------------
+GATEWAY_RATE_S = env.int("GATEWAY_RATE_S", default=60)
+
+# --- Mail and push -----------------------------------------------------------------------
+vars().update(env.email_url("EMAIL_URL", default="consolemail://"))
+DEFAULT_FROM_EMAIL = SERVER_EMAIL = env.str("DEFAULT_FROM_EMAIL", default="ruuvinet@localhost")
+FCM_SERVICE_ACCOUNT_FILE = env.str("FCM_SERVICE_ACCOUNT_FILE", default="")
+FCM_BASE_URL = env.str("FCM_BASE_URL", default="")
+
+# --- API ---------------------------------------------------------------------------------
+REST_FRAMEWORK = {
+    "EXCEPTION_HANDLER": "ruuvinet.lib.api.exception_handler",
+    "DEFAULT_PARSER_CLASSES": ["ruuvinet.lib.api.AnyTypeJSONParser"],
+    "DEFAULT_RENDERER_CLASSES": ["rest_framework.renderers.JSONRenderer"],
+    "DEFAULT_AUTHENTICATION_CLASSES": [],
+    "DEFAULT_PERMISSION_CLASSES": [],
+    "UNAUTHENTICATED_USER": None,
+}
+
+# --- Jobs --------------------------------------------------------------------------------
+CELERY_TASK_IGNORE_RESULT = True
+CELERY_WORKER_HIJACK_ROOT_LOGGER = False
+CELERY_BROKER_CONNECTION_RETRY_ON_STARTUP = True
+CELERY_TASK_PUBLISH_RETRY = False  # the sweep finds what a lost message left behind
+CELERY_BEAT_SCHEDULE_FILENAME = str(DATA_DIR / "beat-schedule")
+if REDIS_URL:
+    CELERY_BROKER_URL = REDIS_URL
+    CELERY_BROKER_TRANSPORT_OPTIONS: dict[str, object] = {
+        "socket_timeout": 1,
+        "socket_connect_timeout": 1,
+    }
+else:
+    CELERY_BROKER_URL = "filesystem://"
+    CELERY_BROKER_TRANSPORT = "ruuvinet.lib.broker:Transport"
+    CELERY_BROKER_TRANSPORT_OPTIONS = {
+        "data_folder_in": str(DATA_DIR / "broker"),
+        "data_folder_out": str(DATA_DIR / "broker"),
+        "control_folder": str(DATA_DIR / "broker-control"),
+        "polling_interval": 0.2,
+    }
+
+# --- Log ---------------------------------------------------------------------------------
+LOGGING = {
+    "version": 1,
+    "disable_existing_loggers": False,
+    "formatters": {
+        "line": {
+            "format": "%(asctime)s %(levelname)-7s %(name)s: %(message)s",
+            "datefmt": "%H:%M:%S",
+        },
+    },
+    "handlers": {"console": {"class": "logging.StreamHandler", "formatter": "line"}},
+    "loggers": {
+        # A stranger's refused posts are noted in the console; they must not fill the log.
+        "django.request": {"level": "ERROR"},
+        # Otherwise two lines for each post of each gateway.
+        "celery.worker.strategy": {"level": "WARNING"},
+        "celery.app.trace": {"level": "WARNING"},
+    },
+    "root": {"handlers": ["console"], "level": env.str("LOG_LEVEL", default="INFO")},
+}

@@ -1,0 +1,64 @@
+"""Finding the Ruuvi payload in Bluetooth advertising data.
+
+The data is walked structure by structure. Searching it for the company id would also find those
+bytes inside a device name, another vendor's payload or a MAC address.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from sensors.decoders import df2_4
+from sensors.decoders.payload import FORMATS, payload_format
+from sensors.decoders.reading import Reading
+
+_MANUFACTURER_DATA = 0xFF
+_SERVICE_DATA = 0x16
+_RUUVI = b"\x99\x04"  # company id 0x0499; the only little-endian number on this road
+
+
+def decode_advertisement(data: bytes) -> Reading | None:
+    """Decode complete advertising data (AD structures), as a gateway relays it.
+
+    None if it holds nothing we know. Never raises, whatever the bytes.
+    """
+    payload = _find_payload(data)
+    if payload is None:
+        return None
+    known = FORMATS.get(payload[0])
+    return df2_4.decode(payload) if known is None else known.decode(payload)
+
+
+def data_format(data: bytes) -> int | None:
+    """Format that `decode_advertisement` would report for `data`, without decoding it.
+
+    None exactly when that function returns None.
+    """
+    payload = _find_payload(data)
+    return None if payload is None else payload[0]
+
+
+def _find_payload(data: bytes) -> bytes | None:
+    """First payload, format number leading, that some decoder is sure to read."""
+    for kind, body in _structures(data):
+        if kind == _MANUFACTURER_DATA and body.startswith(_RUUVI):
+            payload = body[2:]
+            if payload_format(payload) is not None:
+                return payload
+        elif kind == _SERVICE_DATA:
+            url_payload = df2_4.unwrap_service_data(body)
+            if url_payload is not None:
+                return url_payload
+    return None
+
+
+def _structures(data: bytes) -> Iterator[tuple[int, bytes]]:
+    """AD type and body of each structure, up to padding (length 0) or a truncated one."""
+    start = 0
+    while start < len(data):
+        length = data[start]
+        end = start + 1 + length
+        if length == 0 or end > len(data):
+            return
+        yield data[start + 1], data[start + 2 : end]
+        start = end

@@ -1,0 +1,30 @@
+"""Weekly partitions of the history on PostgreSQL, made ahead; SQLite needs none.
+
+Weeks are counted from the Unix epoch. A partition closes a day after its end: older readings
+are refused, so that a closed partition can be put in order and later dropped whole.
+"""
+
+from django.db import connection
+
+WEEK_S = 7 * 86400
+CLOSES_AFTER_S = 86400
+WEEKS_AHEAD = 8
+TABLES = ("sensors_measurement", "sensors_sparsemeasurement")
+
+
+def oldest_open(now: int) -> int:
+    """The start of the oldest partition that still takes readings; both in Unix seconds."""
+    return (now - CLOSES_AFTER_S) // WEEK_S * WEEK_S
+
+
+def ensure_partitions(now: int) -> None:
+    """Make every partition from the oldest open one to WEEKS_AHEAD weeks after `now`."""
+    if connection.vendor != "postgresql":
+        return
+    with connection.cursor() as cursor:
+        for table in TABLES:
+            for start in range(oldest_open(now), now + WEEKS_AHEAD * WEEK_S, WEEK_S):
+                cursor.execute(
+                    f"CREATE TABLE IF NOT EXISTS {table}_{start // WEEK_S} PARTITION OF {table} "
+                    f"FOR VALUES FROM ({start}) TO ({start + WEEK_S})"
+                )

@@ -1,0 +1,294 @@
+from datetime import timedelta
+
+import pytest
+
+from alerts.evaluation import evaluate_sensors
+from alerts.models import AlertEvent, AlertRule, Delivery, EvaluationMark
+from alerts.selectors import sensors_behind
+from alerts.services import configure_rule, register_push_token
+from ruuvinet.lib.mac import Mac
+from sensors.services import claim_sensor, store
+from subscriptions.models import Subscription
+
+pytestmark = [pytest.mark.django_db, pytest.mark.storage]
+OTHER_GATEWAY = Mac.parse("C8:25:2D:8E:9C:2D")
+
+
+@pytest.fixture
+def evaluate(porch, start):
+    """Judge the porch, `after_s` seconds after the start."""
+
+    def evaluate(after_s: int):
+        return evaluate_sensors(sensors=[porch.mac], now=start + timedelta(seconds=after_s))
+
+    return evaluate
+
+
+def test_a_broken_limit_opens_one_event_with_what_it_was_about(
+    alice, rule_for, hear, evaluate, start
+):
+    rule = rule_for(alice, description="check the door")
+    hear(9.5, after_s=60)
+    evaluate(61)
+    event = AlertEvent.objects.get()
+    assert (event.rule, event.user, event.sensor_name) == (rule, alice, "Porch")
+    assert (event.trigger, event.value, event.threshold) == ("over", 9.5, 8.0)
+    assert event.description == "check the door"
+    assert event.opened_at == start + timedelta(seconds=60)
+    assert event.resolved_at is None
+
+
+def test_a_trigger_makes_one_delivery_for_each_phone(alice, phone, rule_for, hear, evaluate):
+    register_push_token(user=alice, token="alice-tablet", platform="ios")
+    rule_for(alice)
+    hear(9.5, after_s=60)
+    ids = evaluate(61).delivery_ids
+    assert set(Delivery.objects.values_list("address", flat=True)) == {
+        "alice-phone",
+        "alice-tablet",
+    }
+    assert set(ids) == set(Delivery.objects.values_list("pk", flat=True))
+
+
+def test_a_stranger_is_not_told(charlie, alice, rule_for, hear, evaluate):
+    register_push_token(user=charlie, token="charlie-phone", platform="android")
+    rule_for(alice)
+    hear(9.5, after_s=60)
+    evaluate(61)
+    assert not Delivery.objects.exists()
+
+
+def test_a_retired_phone_is_not_told(alice, phone, rule_for, hear, evaluate, start):
+    phone.retired_at = start
+    phone.save()
+    rule_for(alice)
+    hear(9.5, after_s=60)
+    assert evaluate(61).delivery_ids == []
+
+
+def test_the_owners_plan_decides_whether_anybody_is_pushed(
+    alice, bob, rule_for, hear, evaluate, start
+):
+    year = timedelta(days=365)
+    Subscription.objects.create(
+        user=alice, name="Free", starts_at=start, ends_at=start + year, push_alert_allowed=False
+    )
+    register_push_token(user=bob, token="bob-phone", platform="android")
+    rule_for(bob)
+    hear(9.5, after_s=60)
+    assert evaluate(61).delivery_ids == []
+    assert AlertEvent.objects.filter(user=bob).exists()
+
+
+def test_judging_again_changes_nothing(alice, phone, rule_for, hear, evaluate):
+    rule_for(alice)
+    hear(9.5, after_s=60)
+    evaluate(61)
+    assert evaluate(62).delivery_ids == []
+    assert AlertEvent.objects.count() == 1
+
+
+def test_an_event_is_resolved_when_the_value_is_back(alice, rule_for, hear, evaluate, start):
+    rule = rule_for(alice)
+    hear(9.5, after_s=60)
+    evaluate(61)
+    hear(7.0, after_s=120)
+    evaluate(121)
+    assert AlertEvent.objects.get().resolved_at == start + timedelta(seconds=120)
+    rule.refresh_from_db()
+    assert not rule.triggered
+    assert rule.triggered_at == start + timedelta(seconds=60)
+
+
+def test_a_backlog_is_judged_in_time_order(alice, rule_for, hear, evaluate, start):
+    rule_for(alice)
+    for minute, temperature_c in enumerate([9, 7, 9, 9, 7], start=1):
+        hear(temperature_c, after_s=60 * minute)
+    evaluate(3600)
+    spans = AlertEvent.objects.order_by("opened_at").values_list("opened_at", "resolved_at")
+    minutes = [((a - start).seconds // 60, (b - start).seconds // 60) for a, b in spans]
+    assert minutes == [(1, 2), (3, 5)]
+
+
+def test_a_backlog_longer_than_one_round_says_so_and_goes_on(
+    alice, rule_for, hear, evaluate, monkeypatch
+):
+    monkeypatch.setattr("alerts.evaluation.MAX_SAMPLES", 3)
+    rule_for(alice)
+    for minute in range(1, 6):
+        hear(5 if minute < 5 else 9, after_s=60 * minute)
+    assert evaluate(3600).unfinished
+    assert not AlertEvent.objects.exists()
+    while evaluate(3600).unfinished:
+        pass
+    assert AlertEvent.objects.count() == 1
+
+
+def test_a_reading_thinned_out_of_the_history_is_judged(alice, rule_for, hear, evaluate):
+    rule_for(alice)
+    hear(5.0, after_s=60)
+    evaluate(61)
+    hear(9.5, after_s=70)  # the same slot: only Latest has it
+    evaluate(71)
+    assert AlertEvent.objects.count() == 1
+
+
+def test_a_reading_older_than_the_newest_judged_is_not_judged(alice, rule_for, hear, evaluate):
+    rule_for(alice)
+    hear(5.0, after_s=180)
+    evaluate(181)
+    hear(9.5, after_s=60)
+    evaluate(182)
+    assert not AlertEvent.objects.exists()
+
+
+def test_readings_from_before_a_rule_are_not_its_business(alice, rule_for, hear, evaluate):
+    hear(9.5, after_s=-60)
+    rule_for(alice)
+    evaluate(61)
+    assert not AlertEvent.objects.exists()
+
+
+def test_a_disabled_rule_is_not_judged(alice, rule_for, hear, evaluate):
+    rule_for(alice, enabled=False)
+    hear(9.5, after_s=60)
+    evaluate(61)
+    assert not AlertEvent.objects.exists()
+
+
+def test_offsets_of_the_owner_are_judged(alice, porch, rule_for, hear, evaluate):
+    porch.offset_temperature_c = 2
+    porch.save()
+    rule_for(alice)
+    hear(7.0, after_s=60)
+    evaluate(61)
+    assert AlertEvent.objects.get().value == 9.0
+
+
+def test_movement_triggers_through_the_whole_way(alice, rule_for, hear, evaluate):
+    rule = rule_for(alice, type="movement", max=None, counter=3)
+    hear(5, after_s=60, movement=4)
+    evaluate(61)
+    rule.refresh_from_db()
+    assert rule.counter == 4
+    assert AlertEvent.objects.get().trigger == "different from"
+
+
+def test_a_new_movement_rule_starts_from_where_the_sensor_lies(alice, rule_for, hear):
+    hear(5, after_s=-60, movement=77)
+    assert rule_for(alice, type="movement", max=None).counter == 77
+
+
+# --- a gateway with a fast clock -----------------------------------------------------------
+def test_a_fast_clock_does_not_silence_other_gateways(alice, rule_for, hear, evaluate):
+    rule_for(alice)
+    hear(5.0, after_s=300, gateway=OTHER_GATEWAY)
+    evaluate(60)
+    hear(9.5, after_s=120)
+    evaluate(121)
+    assert AlertEvent.objects.count() == 1
+
+
+def test_a_reading_from_a_fast_clock_is_judged_at_once_and_once(
+    alice, rule_for, hear, evaluate, start
+):
+    rule_for(alice)
+    hear(9.5, after_s=300)
+    evaluate(60)
+    hear(5.0, after_s=120, gateway=OTHER_GATEWAY)
+    evaluate(121)
+    evaluate(301)  # its own time has come: it must not trigger again
+    event = AlertEvent.objects.get()
+    assert event.opened_at == start + timedelta(seconds=60)
+    assert event.resolved_at == start + timedelta(seconds=120)
+
+
+def test_marks_never_run_ahead_of_reception(alice, rule_for, hear, evaluate, start):
+    rule_for(alice)
+    hear(5.0, after_s=300)
+    evaluate(60)
+    assert EvaluationMark.objects.get().evaluated_to == int(start.timestamp()) + 60
+
+
+# --- configuring ---------------------------------------------------------------------------
+def test_a_changed_rule_triggers_again_while_still_broken(alice, rule_for, hear, evaluate, start):
+    rule = rule_for(alice)
+    hear(9.5, after_s=60)
+    evaluate(61)
+    rule.refresh_from_db()
+    rule.max = 9.0
+    configure_rule(rule, at=start + timedelta(seconds=90))
+    hear(9.5, after_s=120)
+    evaluate(121)
+    first, second = AlertEvent.objects.order_by("opened_at")
+    assert first.resolved_at == start + timedelta(seconds=90)
+    assert second.resolved_at is None
+
+
+def test_history_of_a_sensor_without_rules_is_not_judged_later(alice, rule_for, hear, start):
+    rule = rule_for(alice, enabled=False)
+    later = start + timedelta(days=30)
+    rule.enabled = True
+    configure_rule(rule, at=later)
+    assert EvaluationMark.objects.get().evaluated_to == int(later.timestamp())
+
+
+def test_an_event_stays_when_its_rule_goes(alice, rule_for, hear, evaluate):
+    rule = rule_for(alice)
+    hear(9.5, after_s=60)
+    evaluate(61)
+    rule.delete()
+    assert AlertEvent.objects.get().rule is None
+
+
+# --- the sweep's question ------------------------------------------------------------------
+def test_the_sweep_finds_what_no_wake_up_announced(alice, porch, rule_for, hear, evaluate):
+    rule_for(alice)
+    assert sensors_behind(limit=10) == []
+    hear(9.5, after_s=60)
+    assert sensors_behind(limit=10) == [porch.mac]
+    evaluate(61)
+    assert sensors_behind(limit=10) == []
+
+
+def test_the_sweep_ignores_sensors_without_enabled_rules(alice, rule_for, hear):
+    rule_for(alice, enabled=False)
+    hear(9.5, after_s=60)
+    assert sensors_behind(limit=10) == []
+
+
+# --- cost ----------------------------------------------------------------------------------
+@pytest.mark.parametrize("count", [1, 30])
+def test_queries_do_not_grow_with_the_number_of_sensors(
+    alice, phone, rule_for, hear, start, django_assert_num_queries, count
+):
+    macs = [Mac(int(Mac.parse("EF:54:4A:E7:20:00")) + n) for n in range(count)]
+    for mac in macs:
+        sensor = claim_sensor(user=alice, mac=mac)
+        rule_for(alice, sensor=sensor)
+        hear(9.5, after_s=60, sensor=mac)
+    with django_assert_num_queries(12):
+        evaluation = evaluate_sensors(sensors=macs, now=start + timedelta(seconds=61))
+    assert len(evaluation.delivery_ids) == count
+
+
+def test_two_rules_of_different_people_are_judged_apart(alice, bob, rule_for, hear, evaluate):
+    rule_for(alice, max=8.0)
+    rule_for(bob, max=10.0)
+    hear(9.5, after_s=60)
+    evaluate(61)
+    assert [event.user for event in AlertEvent.objects.all()] == [alice]
+    assert AlertRule.objects.filter(triggered=True).count() == 1
+
+
+def test_an_unreadable_reading_moves_the_mark_and_nothing_else(
+    alice, porch, rule_for, evaluate, start
+):
+    from sensors.services import Reception
+
+    rule_for(alice)
+    at = int(start.timestamp()) + 60
+    store([Reception(int(porch.mac), at, 1, -70, bytes.fromhex("020106"))])
+    evaluate(61)
+    assert EvaluationMark.objects.get().evaluated_to == at
+    assert not AlertEvent.objects.exists()

@@ -1,0 +1,106 @@
+"""What every test may rely on: a database of its own, an empty broker and cache, and the cast."""
+
+from collections.abc import Generator, Iterator
+from typing import Any
+
+import hypothesis
+import pytest
+import redis
+from django.conf import settings
+from django.core.cache import cache
+from django.db import connection
+from pytest_django import DjangoDbBlocker
+
+from accounts.models import User
+
+# No timing asserts: a busy machine is no reason to fail.
+hypothesis.settings.register_profile("ruuvinet", deadline=None)
+hypothesis.settings.load_profile("ruuvinet")
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    parser.addoption("--no-skips", action="store_true", help="a skipped test counts as failed")
+
+
+def _without_skip(report: Any, config: pytest.Config) -> Any:
+    expected = hasattr(report, "wasxfail")  # an xfail is reported as skipped too
+    if report.skipped and not expected and config.getoption("no_skips"):
+        report.outcome, report.longrepr = "failed", f"--no-skips: {report.longrepr[2]}"
+    return report
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_makereport(item: pytest.Item) -> Generator[None, Any, Any]:
+    return _without_skip((yield), item.config)
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_make_collect_report(collector: pytest.Collector) -> Generator[None, Any, Any]:
+    return _without_skip((yield), collector.config)
+
+
+@pytest.fixture
+def alice(db: None) -> User:
+    """She owns the sensors."""
+    return User.objects.create_user(email="alice@example.com")
+
+
+@pytest.fixture
+def bob(db: None) -> User:
+    """The sensors are shared with him."""
+    return User.objects.create_user(email="bob@example.com")
+
+
+@pytest.fixture
+def charlie(db: None) -> User:
+    """He is a stranger."""
+    return User.objects.create_user(email="charlie@example.com")
+
+
+@pytest.fixture(scope="session")
+def django_db_modify_db_settings(django_db_modify_db_settings_parallel_suffix: None) -> None:
+    """Put SQLite's test database into a file, as outside of tests.
+
+    Django's choice, one in memory that threads share, locks other than a file does.
+    """
+    if settings.EMBEDDED_DATABASE:
+        settings.DATABASES["default"]["TEST"]["NAME"] = str(settings.DATA_DIR / "test.sqlite3")
+
+
+@pytest.fixture(scope="session")
+def django_db_setup(django_db_setup: None, django_db_blocker: DjangoDbBlocker) -> Iterator[None]:
+    """Let the test database go at the end, even if a thread still has a connection to it."""
+    yield
+    if settings.EMBEDDED_DATABASE:
+        return
+    with django_db_blocker.unblock(), connection.cursor() as cursor:
+        cursor.execute(
+            "SELECT pg_terminate_backend(pid) FROM pg_stat_activity"
+            " WHERE datname = current_database() AND pid != pg_backend_pid()"
+        )
+
+
+@pytest.fixture(scope="session")
+def redis_client() -> Iterator[redis.Redis | None]:
+    """The broker's Redis database, None where the broker is a folder."""
+    if not settings.REDIS_URL:
+        yield None
+        return
+    with redis.Redis.from_url(settings.REDIS_URL) as client:
+        if client.dbsize():
+            pytest.exit(f"{settings.REDIS_URL} holds data, and the tests would delete it.", 4)
+        yield client
+        client.flushdb()
+
+
+@pytest.fixture(autouse=True)
+def _nothing_left_by_other_tests(redis_client: redis.Redis | None) -> None:
+    cache.clear()
+    # Messages only: Celery's open connections rely on the queues that they declared.
+    if redis_client:
+        for key in redis_client.scan_iter():
+            if not key.startswith(b"_kombu.binding."):
+                redis_client.delete(key)
+    else:
+        for message in (settings.DATA_DIR / "broker").glob("*.msg"):
+            message.unlink()
