@@ -45,13 +45,13 @@ def record(
         upload = wire.read_body(body)
         mac = Mac.parse(upload.gw_mac)
     except ValueError as error:
-        return _refuse(400, str(error), "ER_INVALID_FORMAT")
+        return refuse(400, str(error), "ER_INVALID_FORMAT")
     gateway = Gateway.objects.filter(mac=mac).first()
     signature = headers.get("Ruuvi-HMAC-SHA256", "")
     rejection = _why_reject(gateway, body, signature)
     if rejection:
         note_rejection(mac=mac, reason=rejection, address=address, at=received_at)
-        return _refuse(403, "Unauthorized request.", "ER_UNAUTHORIZED")
+        return refuse(403, "Unauthorized request.", "ER_UNAUTHORIZED")
     batch = shape(upload, gateway=mac, now=int(received_at.timestamp()))
     with transaction.atomic():
         sensors = store(batch.receptions.values())
@@ -81,7 +81,8 @@ def _answer(status: int, body: bytes) -> Reply:
     return Reply(status, body, {"X-Ruuvi-Gateway-Rate": str(settings.GATEWAY_RATE_S)})
 
 
-def _refuse(status: int, message: str, code: str) -> Reply:
+def refuse(status: int, message: str, code: str | None) -> Reply:
+    """An error in the envelope; `code` is left out when none of the contract's fits."""
     return _answer(status, msgspec.json.encode(error_body(message, code)))
 
 

@@ -3,7 +3,7 @@
 from datetime import datetime
 
 from django.conf import settings
-from django.http import HttpRequest, HttpResponse, JsonResponse
+from django.http import HttpRequest, HttpResponse, UnreadablePostError
 from django.utils import timezone
 from django.views.decorators.csrf import csrf_exempt
 from rest_framework.request import Request
@@ -19,7 +19,6 @@ from ruuvinet.lib.api import (
     Forbidden,
     InvalidMacAddress,
     Unauthorized,
-    error_body,
     secret_matches,
     success_body,
 )
@@ -29,18 +28,29 @@ from ruuvinet.lib.mac import Mac
 @csrf_exempt
 def record(request: HttpRequest) -> HttpResponse:
     """`POST /record`, as gateway firmware sends it."""
+    reply = _reply_to(request)
+    response = HttpResponse(
+        reply.body, status=reply.status, headers=reply.headers, content_type="application/json"
+    )
+    response["Content-Length"] = str(len(reply.body))  # the firmware sizes its buffer by it
+    return response
+
+
+def _reply_to(request: HttpRequest) -> recording.Reply:
     if request.method != "POST":
-        return JsonResponse(error_body("Only POST.", None), status=405, headers={"Allow": "POST"})
+        reply = recording.refuse(405, "Only POST.", None)
+        return reply._replace(headers=reply.headers | {"Allow": "POST"})
     if int(request.META.get("CONTENT_LENGTH") or 0) > MAX_BODY_BYTES:
-        return JsonResponse(error_body("The body is too large.", "ER_INVALID_FORMAT"), status=413)
-    reply = recording.record(
-        body=request.body,
+        return recording.refuse(413, "The body is too large.", "ER_INVALID_FORMAT")
+    try:
+        body = request.body
+    except UnreadablePostError:
+        return recording.refuse(400, "The body ended early.", "ER_INVALID_FORMAT")
+    return recording.record(
+        body=body,
         headers=request.headers,
         received_at=timezone.now(),
         address=request.META["REMOTE_ADDR"],
-    )
-    return HttpResponse(
-        reply.body, status=reply.status, headers=reply.headers, content_type="application/json"
     )
 
 

@@ -28,12 +28,11 @@ _PASSWORD_LETTERS = "abcdefghjkmnpqrstuvwxyz23456789"  # noqa: S105  # none that
 def ensure_free(host: str, port: int, *, advice: str) -> None:
     """Raise CommandError, in one line that ends with `advice`, if the port is in use."""
     try:
-        family, kind, protocol, _, address = socket.getaddrinfo(
-            host, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE
-        )[0]
+        found = socket.getaddrinfo(host, None, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE)
+        family, kind, protocol, _, address = found[0]
         with socket.socket(family, kind, protocol) as server:
             server.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)  # as servers do
-            server.bind(address)
+            server.bind((address[0], port, *address[2:]))
     except OverflowError as error:  # a port above 65535
         raise CommandError(f"Cannot listen on {host}:{port}: {error}") from error
     except OSError as error:

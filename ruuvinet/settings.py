@@ -76,12 +76,13 @@ INSTALLED_APPS = [
     "rest_framework",
     "axes",
 ]
+# Without CommonMiddleware: it refuses host names that are not ours, and a gateway may know us by
+# any. Whatever builds a link or signs somebody in asks for the host itself, and refuses then.
 MIDDLEWARE = [
     "ruuvinet.lib.http.TrustedProxyMiddleware",  # first: all others see the true client
     "django.middleware.security.SecurityMiddleware",
     "whitenoise.middleware.WhiteNoiseMiddleware",
     "django.contrib.sessions.middleware.SessionMiddleware",
-    "django.middleware.common.CommonMiddleware",
     "django.middleware.csrf.CsrfViewMiddleware",
     "django.contrib.auth.middleware.AuthenticationMiddleware",
     "django.contrib.messages.middleware.MessageMiddleware",
@@ -207,6 +208,7 @@ LOGGING = {
     "loggers": {
         # A stranger's refused posts are noted in the console; they must not fill the log.
         "django.request": {"level": "ERROR"},
+        "django.security.DisallowedHost": {"level": "CRITICAL"},
         # Otherwise two lines for each post of each gateway.
         "celery.worker.strategy": {"level": "WARNING"},
         "celery.app.trace": {"level": "WARNING"},

@@ -71,7 +71,7 @@ def success_body(data: dict[str, Any] | None = None, **beside: Any) -> dict[str,
 def secret_matches(given: str | None, accepted: str) -> bool:
     """Compare in constant time with each of the comma-separated `accepted`; unset accepts none."""
     candidates = [secret.strip().encode() for secret in accepted.split(",") if secret.strip()]
-    presented = (given or "").encode()
+    presented = (given or "").encode("utf-8", "surrogatepass")  # a header may hold anything
     # Every candidate is compared, so that time does not tell which one matched.
     matches = [hmac.compare_digest(presented, candidate) for candidate in candidates]
     return any(matches)

@@ -1,0 +1,133 @@
+"""Where the history lies: weekly partitions made ahead, or one table in the order of its key."""
+
+import time
+
+import pytest
+from django.conf import settings
+from django.db import IntegrityError, connection, transaction
+
+from ruuvinet.lib.mac import Mac
+from sensors.models import Measurement, SparseMeasurement
+from sensors.partitions import (
+    CLOSES_AFTER_S,
+    TABLES,
+    WEEK_S,
+    WEEKS_AHEAD,
+    ensure_partitions,
+    oldest_open,
+)
+from sensors.tasks import ensure_partitions as ensure_partitions_task
+
+FAR = 2040 * WEEK_S  # February 2009, when nothing was measured; Unix seconds
+
+
+def partitions_of(table: str) -> dict[str, str]:
+    """The names of a table's partitions and the range that each one covers."""
+    with connection.cursor() as cursor:
+        cursor.execute(
+            "SELECT c.relname, pg_get_expr(c.relpartbound, c.oid) FROM pg_inherits i "
+            "JOIN pg_class c ON c.oid = i.inhrelid WHERE i.inhparent = %s::regclass",
+            [table],
+        )
+        return dict(cursor.fetchall())
+
+
+def definition_of(table: str) -> str:
+    with connection.cursor() as cursor:
+        cursor.execute("SELECT sql FROM sqlite_master WHERE name = %s", [table])
+        return str(cursor.fetchone()[0])
+
+
+def insert_at(slot: int, model=Measurement) -> None:
+    model.objects.create(
+        sensor=Mac(1), slot=slot, measured_at=slot, gateway=Mac(2), rssi_dbm=-70, payload=b"x"
+    )
+
+
+@pytest.mark.parametrize(
+    ("now", "oldest"),
+    [
+        (0, -WEEK_S),
+        (CLOSES_AFTER_S - 1, -WEEK_S),
+        (CLOSES_AFTER_S, 0),
+        (WEEK_S - 1, 0),
+        (WEEK_S, 0),
+        (WEEK_S + CLOSES_AFTER_S - 1, 0),
+        (WEEK_S + CLOSES_AFTER_S, WEEK_S),
+    ],
+)
+def test_partition_closes_a_day_after_its_end(now, oldest):
+    assert oldest_open(now) == oldest
+
+
+@pytest.mark.storage
+@pytest.mark.django_db
+@pytest.mark.parametrize("table", TABLES)
+def test_history_lies_in_the_order_of_its_key(table):
+    if settings.EMBEDDED_DATABASE:
+        assert definition_of(table).rstrip().endswith("WITHOUT ROWID")
+        assert "PRIMARY KEY (sensor, slot)" in definition_of(table)
+        return
+    with connection.cursor() as cursor:
+        cursor.execute("SELECT pg_get_partkeydef(%s::regclass)", [table])
+        assert cursor.fetchone() == ("RANGE (slot)",)
+
+
+@pytest.mark.storage
+@pytest.mark.django_db
+@pytest.mark.parametrize("model", [Measurement, SparseMeasurement])
+def test_migrated_database_takes_readings_of_the_next_weeks(model):
+    now = int(time.time())
+    for slot in (oldest_open(now), now, now + (WEEKS_AHEAD - 1) * WEEK_S):
+        insert_at(slot, model)
+
+    assert model.objects.count() == 3
+
+
+@pytest.mark.storage
+@pytest.mark.django_db
+@pytest.mark.parametrize("now", [FAR, FAR + CLOSES_AFTER_S, FAR + WEEK_S - 1])
+def test_made_partitions_take_every_reading_that_may_come(now):
+    ensure_partitions(now)
+    for slot in range(oldest_open(now), now + WEEKS_AHEAD * WEEK_S, WEEK_S // 2):
+        insert_at(slot)
+
+    assert Measurement.objects.count() >= 2 * WEEKS_AHEAD
+
+
+@pytest.mark.storage
+@pytest.mark.django_db
+def test_making_partitions_again_changes_nothing():
+    insert_at(int(time.time()))
+    ensure_partitions(FAR)
+    before = [] if settings.EMBEDDED_DATABASE else [partitions_of(table) for table in TABLES]
+
+    ensure_partitions(FAR)
+    after = [] if settings.EMBEDDED_DATABASE else [partitions_of(table) for table in TABLES]
+    assert after == before
+    assert Measurement.objects.count() == 1
+
+
+@pytest.mark.storage
+@pytest.mark.django_db
+def test_timetable_makes_them_and_ignores_what_newer_code_sends():
+    ensure_partitions_task(weeks_ahead=99)
+    insert_at(int(time.time()))
+
+    assert Measurement.objects.count() == 1
+
+
+@pytest.mark.storage
+@pytest.mark.django_db
+def test_each_week_has_a_partition_of_its_own():
+    ensure_partitions(FAR)
+    if settings.EMBEDDED_DATABASE:
+        insert_at(FAR - 1000 * WEEK_S)  # one table takes any week
+        return
+    for table in TABLES:
+        found = partitions_of(table)
+        for week in range(FAR // WEEK_S - 1, FAR // WEEK_S + WEEKS_AHEAD):
+            start, end = week * WEEK_S, (week + 1) * WEEK_S
+            assert found[f"{table}_{week}"] == f"FOR VALUES FROM ({start}) TO ({end})"
+    with pytest.raises(IntegrityError, match="no partition"), transaction.atomic():
+        insert_at(FAR - 1000 * WEEK_S)

@@ -1,0 +1,70 @@
+import pytest
+from django.urls import reverse
+
+from ruuvinet.lib.mac import Mac
+from sensors.models import Sensor
+from sensors.partitions import ensure_partitions
+from sensors.services import Reception, claim_sensor, store
+
+pytestmark = pytest.mark.django_db
+NOW = 1_775_069_475
+TAG = Mac.parse("F4:1F:0C:28:CB:D6")
+PAYLOAD = bytes.fromhex("0201061BFF99040515714D9FC56DFFF0FFF803E4B516E84D7EF41F0C28CBD6")
+
+
+@pytest.fixture
+def heard():
+    ensure_partitions(NOW)
+    store([Reception(int(TAG), NOW, 1, -70, PAYLOAD)])
+
+
+def test_a_heard_sensor_is_shown_with_its_values(admin_client, heard):
+    page = admin_client.get(reverse("admin:sensors_latest_change", args=[str(TAG)]))
+    assert b"27.445" in page.content
+    assert PAYLOAD.hex().upper().encode() in page.content
+
+
+def test_an_unreadable_advertisement_is_shown_as_it_came(admin_client, heard, alice):
+    claim_sensor(user=alice, mac=Mac(5))
+    store([Reception(5, NOW, 1, -70, bytes.fromhex("020106"))])
+    page = admin_client.get(reverse("admin:sensors_latest_change", args=[str(Mac(5))]))
+    assert b"020106" in page.content
+
+
+def test_a_heard_sensor_can_be_claimed(admin_client, admin_user, heard):
+    admin_client.post(
+        reverse("admin:sensors_latest_changelist"),
+        {"action": "claim_for_me", "_selected_action": [str(TAG)]},
+    )
+    assert Sensor.objects.get().owner == admin_user
+
+
+def test_somebody_elses_sensor_cannot_be_claimed(admin_client, alice, heard):
+    claim_sensor(user=alice, mac=TAG)
+    reply = admin_client.post(
+        reverse("admin:sensors_latest_changelist"),
+        {"action": "claim_for_me", "_selected_action": [str(TAG)]},
+        follow=True,
+    )
+    assert b"already claimed" in reply.content
+    assert Sensor.objects.get().owner == alice
+
+
+def test_a_sensor_is_added_by_its_address_in_any_spelling(admin_client):
+    admin_client.post(
+        reverse("admin:sensors_sensor_add"),
+        {"mac": "f4-1f-0c-28-cb-d6", "offset_temperature_c": 0, "offset_humidity_pct": 0,
+         "offset_pressure_pa": 0, "accesses-TOTAL_FORMS": 0, "accesses-INITIAL_FORMS": 0},
+    )  # fmt: skip
+    assert Sensor.objects.get().mac == TAG
+
+
+def test_the_address_is_typed_as_text(admin_client):
+    page = admin_client.get(reverse("admin:sensors_sensor_add"))
+    assert b'<input type="text" name="mac"' in page.content
+
+
+def test_the_list_costs_the_same_for_many(admin_client, heard, django_assert_max_num_queries):
+    store([Reception(n, NOW, 1, -70, PAYLOAD) for n in range(100, 180)])
+    with django_assert_max_num_queries(8):
+        assert admin_client.get(reverse("admin:sensors_latest_changelist")).status_code == 200
