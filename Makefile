@@ -3,7 +3,7 @@ PYTHON ?= python3
 BIN := .venv/bin
 PYTEST := $(BIN)/python -m pytest
 .NOTPARALLEL:
-.PHONY: run demo test test-slow test-all lint types fmt imports migrations deploy suite packages clean
+.PHONY: run demo test test-slow test-all lint types fmt checks suite clean
 
 run: .venv/.installed
 	$(BIN)/python manage.py serve
@@ -16,10 +16,11 @@ demo: .venv/.installed
 	$(BIN)/python manage.py demo
 
 # --- Checks ------------------------------------------------------------------------------
-test: lint types imports migrations deploy suite
+test: lint types checks suite
 
 # What `make test` leaves out, since it is slow. Programs that no wheel brings come from Debian.
-test-slow: .venv/.installed-dev packages
+test-slow: .venv/.installed-dev
+	@.ci/packages
 	$(PYTEST) --database sqlite -n auto -m "not slow and not storage"
 	$(PYTEST) -m slow
 	$(PYTEST) --database sqlite -m slow
@@ -29,37 +30,29 @@ test-all: test test-slow
 lint: .venv/.installed-dev
 	$(BIN)/ruff check
 	$(BIN)/ruff format --check
+	$(BIN)/lint-imports
 
 fmt: .venv/.installed-dev
 	$(BIN)/ruff check --fix
 	$(BIN)/ruff format
 
-# The checks load the settings: away from a developer's own data and `.env`, and as a server on
-# the internet would.
-types migrations deploy: export RUUVINET_DATA = .venv/checks
-types migrations deploy: export DATABASE_URL =
-types migrations deploy: export REDIS_URL =
-types migrations deploy: export PUBLIC_URL = https://ruuvinet.example
+# These load the settings: away from a developer's own data and `.env`, and as if on the internet.
+types checks: export RUUVINET_DATA = .venv/checks
+types checks: export DATABASE_URL =
+types checks: export REDIS_URL =
+types checks: export PUBLIC_URL = https://ruuvinet.example
 
 types: .venv/.installed-dev
 	$(BIN)/mypy .
 
-imports: .venv/.installed-dev
-	$(BIN)/lint-imports
-
-migrations: .venv/.installed-dev
+checks: .venv/.installed-dev
 	$(BIN)/python manage.py makemigrations --check --dry-run
-
-deploy: .venv/.installed-dev
 	$(BIN)/python manage.py check --deploy --fail-level WARNING
 
 # On SQLite only what depends on the database; test-slow runs the rest there.
 suite: .venv/.installed-dev
 	$(PYTEST) -n auto -m "not slow"
 	$(PYTEST) --database sqlite -n auto -m "storage and not slow"
-
-packages:
-	@.ci/packages
 
 # --- The virtual environment ---------------------------------------------------------------
 # The marks make a warm start free of pip.

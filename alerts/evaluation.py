@@ -25,8 +25,9 @@ MAX_SAMPLES = 2000
 
 @dataclass(slots=True)
 class Evaluation:
-    """What one round did: deliveries to send now, and whether readings are left to judge."""
+    """What one round did: events opened, deliveries to send, whether readings are left to judge."""
 
+    opened: list[AlertEvent] = field(default_factory=list)
     delivery_ids: list[int] = field(default_factory=list)
     unfinished: bool = False
 
@@ -50,7 +51,11 @@ def evaluate_sensors(*, sensors: Iterable[int], now: datetime) -> Evaluation:
     judging = _Judging(marks, now)
     for reception in receptions:
         judging.take(reception)
-    return Evaluation(judging.write(), unfinished=len(receptions) == MAX_SAMPLES)
+    return Evaluation(
+        opened=judging.opened,
+        delivery_ids=judging.write(),
+        unfinished=len(receptions) == MAX_SAMPLES,
+    )
 
 
 class _Judging:

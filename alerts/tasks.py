@@ -1,5 +1,6 @@
 """What workers and the timetable start. Messages carry ids; the facts are in the database."""
 
+import logging
 from collections.abc import Iterable
 
 from celery import shared_task
@@ -10,6 +11,8 @@ from alerts.evaluation import evaluate_sensors as evaluate
 from alerts.models import Delivery
 from alerts.selectors import sensors_behind
 
+log = logging.getLogger(__name__)
+
 SWEEP_SENSORS = 500
 SWEEP_DELIVERIES = 1000
 
@@ -19,6 +22,8 @@ def evaluate_sensors(*, sensor_ids: list[int], **_newer: object) -> None:
     unfinished = True
     while unfinished:
         evaluation = evaluate(sensors=sensor_ids, now=timezone.now())
+        for event in evaluation.opened:
+            log.info("alert: %s (value %g)", event, event.value)
         _send(evaluation.delivery_ids)
         unfinished = evaluation.unfinished
 

@@ -6,6 +6,7 @@ import os
 import secrets
 import socket
 import sys
+import time
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import NoReturn
@@ -18,6 +19,7 @@ from django.db import connections
 
 from accounts.models import User
 from ruuvinet.supervisor import Child, HealthProbe, WhenReady, hand_over
+from sensors.partitions import ensure_partitions
 
 ADMIN = "admin@ruuvinet.local"
 LOOPBACK = {"0.0.0.0": "127.0.0.1", "::": "::1"}  # noqa: S104  # compared, not bound
@@ -56,6 +58,7 @@ def prepare() -> str:
         with contextlib.suppress(PermissionError):  # a mounted volume may belong to another
             folder.chmod(0o700)
     call_command("migrate", verbosity=0)
+    ensure_partitions(int(time.time()))  # it may have been off for months
     lines = [
         ("console", f"{_shown_url()}/admin/"),
         ("gateways", f"{_shown_url()}/record"),

@@ -37,7 +37,8 @@ DEBUG = env.bool("DEBUG", default=False)
 # --- What the world calls us -------------------------------------------------------------
 HOST = env.str("HOST", default="") or "127.0.0.1"
 PORT = env.int("PORT", default=8000)
-PUBLIC_URL = (env.str("PUBLIC_URL", default="") or f"http://{HOST}:{PORT}").rstrip("/")
+_address = f"[{HOST}]" if ":" in HOST else HOST
+PUBLIC_URL = (env.str("PUBLIC_URL", default="") or f"http://{_address}:{PORT}").rstrip("/")
 TRUSTED_PROXIES = [ip_network(n) for n in env.list("TRUSTED_PROXIES", default=[])]
 
 _public = urlsplit(PUBLIC_URL)
@@ -76,13 +77,12 @@ INSTALLED_APPS = [
     "rest_framework",
     "axes",
 ]
-# Without CommonMiddleware: it refuses host names that are not ours, and a gateway may know us by
-# any. Whatever builds a link or signs somebody in asks for the host itself, and refuses then.
 MIDDLEWARE = [
     "ruuvinet.lib.http.TrustedProxyMiddleware",  # first: all others see the true client
     "django.middleware.security.SecurityMiddleware",
     "whitenoise.middleware.WhiteNoiseMiddleware",
     "django.contrib.sessions.middleware.SessionMiddleware",
+    "ruuvinet.lib.http.HostMiddleware",
     "django.middleware.csrf.CsrfViewMiddleware",
     "django.contrib.auth.middleware.AuthenticationMiddleware",
     "django.contrib.messages.middleware.MessageMiddleware",

@@ -17,6 +17,9 @@ from accounts.models import User
 hypothesis.settings.register_profile("ruuvinet", deadline=None)
 hypothesis.settings.load_profile("ruuvinet")
 
+# Hashing a password is slow on purpose, and the tests sign in often.
+settings.PASSWORD_HASHERS = ["django.contrib.auth.hashers.MD5PasswordHasher"]
+
 
 def pytest_addoption(parser: pytest.Parser) -> None:
     parser.addoption("--no-skips", action="store_true", help="a skipped test counts as failed")

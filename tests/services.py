@@ -146,7 +146,6 @@ def start_redis(folder: Path, stack: ExitStack) -> str:
     """Start an empty Redis that stops with `stack`; return the URL of its first database."""
     port = free_port()
     url = f"redis://127.0.0.1:{port}/0"
-
     options = ["--databases", "256", "--save", "", "--appendonly", "no"]
 
     def ping() -> None:

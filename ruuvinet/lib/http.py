@@ -4,7 +4,11 @@ from collections.abc import Callable, Iterable
 from ipaddress import IPv4Network, IPv6Network, ip_address
 
 from django.conf import settings
-from django.http import HttpRequest, HttpResponse
+from django.http import HttpRequest, HttpResponse, HttpResponsePermanentRedirect
+from django.middleware.common import CommonMiddleware
+
+# A gateway posts to whatever its owner typed: an address, a name of the home's router.
+ANY_HOST_PATHS = {"/record", "/record/"}
 
 Network = IPv4Network | IPv6Network
 
@@ -53,3 +57,12 @@ class TrustedProxyMiddleware:
             meta.pop("HTTP_X_FORWARDED_PROTO", None)
         meta["REMOTE_ADDR"] = client_address(peer, forwarded_for, settings.TRUSTED_PROXIES)
         return self.get_response(request)
+
+
+class HostMiddleware(CommonMiddleware):
+    """Django's CommonMiddleware, which refuses foreign host names, except where gateways call."""
+
+    def process_request(self, request: HttpRequest) -> HttpResponsePermanentRedirect | None:
+        if request.path_info in ANY_HOST_PATHS:
+            return None
+        return super().process_request(request)

@@ -223,3 +223,17 @@ class TestAddress:
         post(REMOTE_ADDR=PROXY, HTTP_X_FORWARDED_FOR=CALLER)
 
         assert Gateway.objects.get().last_address == CALLER
+
+
+@pytest.mark.usefixtures("whitelisted")
+def test_gateway_may_know_us_by_any_name(post, settings):
+    settings.ALLOWED_HOSTS = ["ruuvi.example.com"]
+
+    assert post(HTTP_HOST="192.168.1.5:8000").status_code == 200
+
+
+@pytest.mark.parametrize("path", ["/admin/login/", "/whitelist", "/health", "/recorder"])
+def test_everything_else_is_refused_under_a_name_that_is_not_ours(path, settings):
+    settings.ALLOWED_HOSTS = ["ruuvi.example.com"]
+
+    assert Client().get(path, headers={"host": "evil.example"}).status_code == 400
