@@ -4,11 +4,12 @@ Weeks are counted from the Unix epoch. A partition closes a day after its end: o
 are refused, so that a closed partition can be put in order and later dropped whole.
 """
 
-from django.db import connection
+from django.db import connection, transaction
 
 WEEK_S = 7 * 86400
 CLOSES_AFTER_S = 86400
 WEEKS_AHEAD = 8
+ADVISORY_LOCK = 0x5255555649  # "RUUVI"; any number that nobody else locks
 TABLES = ("sensors_measurement", "sensors_sparsemeasurement")
 
 
@@ -21,7 +22,9 @@ def ensure_partitions(now: int) -> None:
     """Make every partition from the oldest open one to WEEKS_AHEAD weeks after `now`."""
     if connection.vendor != "postgresql":
         return
-    with connection.cursor() as cursor:
+    with transaction.atomic(), connection.cursor() as cursor:
+        # One at a time: of two that make the same table at once, one fails.
+        cursor.execute("SELECT pg_advisory_xact_lock(%s)", [ADVISORY_LOCK])
         for table in TABLES:
             for start in range(oldest_open(now), now + WEEKS_AHEAD * WEEK_S, WEEK_S):
                 cursor.execute(

@@ -1,6 +1,7 @@
 """Where the history lies: weekly partitions made ahead, or one table in the order of its key."""
 
 import time
+from functools import partial
 
 import pytest
 from django.conf import settings
@@ -17,6 +18,7 @@ from sensors.partitions import (
     oldest_open,
 )
 from sensors.tasks import ensure_partitions as ensure_partitions_task
+from tests.threads import at_once
 
 FAR = 2040 * WEEK_S  # February 2009, when nothing was measured; Unix seconds
 
@@ -131,3 +133,10 @@ def test_each_week_has_a_partition_of_its_own():
             assert found[f"{table}_{week}"] == f"FOR VALUES FROM ({start}) TO ({end})"
     with pytest.raises(IntegrityError, match="no partition"), transaction.atomic():
         insert_at(FAR - 1000 * WEEK_S)
+
+
+@pytest.mark.storage
+@pytest.mark.django_db(transaction=True)
+def test_partitions_may_be_made_by_many_at_once():
+    at_once(*[partial(ensure_partitions, FAR + 100 * WEEK_S)] * 6)
+    insert_at(FAR + 100 * WEEK_S)

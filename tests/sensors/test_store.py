@@ -1,11 +1,7 @@
 """`store()`: once is enough, whoever calls it how often, and at the same time."""
 
-import threading
-from collections.abc import Callable
-from concurrent.futures import ThreadPoolExecutor
-
 import pytest
-from django.db import connection, transaction
+from django.db import transaction
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from hypothesis.extra.django import TestCase
@@ -14,6 +10,7 @@ from ruuvinet.lib.mac import Mac
 from sensors.models import Latest, Measurement, Sensor, SparseMeasurement
 from sensors.partitions import ensure_partitions
 from sensors.services import Reception, SensorTaken, claim_sensor, store
+from tests.threads import at_once
 
 NOW = 1775069475  # 2026-04-01 18:51:15 UTC; Unix seconds
 DF5 = bytes.fromhex("0201061BFF99040515714D9FC56DFFF0FFF803E4B516E84D7EF41F0C28CBD6")
@@ -135,22 +132,6 @@ class TestAnyOrder(TestCase):
         assert everything() == before
         newest = {s: max(b[s] for b in batches if s in b) for b in batches for s in b}
         assert {row["sensor"]: row["measured_at"] for row in before[2]} == newest
-
-
-def at_once(*jobs: Callable[[], object]) -> list:
-    """Run the jobs in a thread each, all starting together; their results, or the first error."""
-    barrier = threading.Barrier(len(jobs), timeout=30)
-
-    def run(job):
-        try:
-            connection.ensure_connection()
-            barrier.wait()
-            return job()
-        finally:
-            connection.close()
-
-    with ThreadPoolExecutor(len(jobs)) as pool:
-        return list(pool.map(run, jobs, timeout=60))
 
 
 @pytest.mark.storage
