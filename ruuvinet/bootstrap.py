@@ -143,7 +143,7 @@ def _outward_address() -> str:
 def _web_server() -> list[str]:
     # SQLite: two writing processes would wait for each other. Threads are made when needed, and
     # a home's clients that keep theirs busy doing nothing must not use them up. PostgreSQL: a
-    # process for each core, with twice as many threads as its connection pool has connections.
+    # process for each core; each thread may hold a connection.
     workers, threads = (1, 256) if settings.EMBEDDED_DATABASE else (os.cpu_count() or 1, 32)
     options = {
         "interface": "wsgi",

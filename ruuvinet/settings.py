@@ -126,12 +126,11 @@ if EMBEDDED_DATABASE:
         "init_command": "PRAGMA journal_mode=WAL; PRAGMA synchronous=FULL;",
     }
 else:
-    DATABASES["default"]["CONN_HEALTH_CHECKS"] = True  # a restarted database costs no request
-    DATABASES["default"].setdefault("OPTIONS", {})["pool"] = {
-        "min_size": 1,
-        "max_size": 16,
-        "timeout": 5,
-    }
+    # A connection for each thread. Not psycopg's pool: after a restart of the database its
+    # waiting requests fail until all broken connections are used up.
+    DATABASES["default"]["CONN_MAX_AGE"] = 60
+    DATABASES["default"]["CONN_HEALTH_CHECKS"] = True
+    DATABASES["default"].setdefault("OPTIONS", {}).setdefault("connect_timeout", 2)
 
 # --- People and secrets ------------------------------------------------------------------
 AUTH_USER_MODEL = "accounts.User"
