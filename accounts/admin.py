@@ -1,7 +1,10 @@
+from typing import Any
+
 from django import forms
 from django.contrib import admin
 from django.contrib.auth.admin import UserAdmin as DjangoUserAdmin
 from django.contrib.auth.forms import AdminUserCreationForm
+from django.http import HttpRequest
 
 from accounts.models import User
 
@@ -18,6 +21,11 @@ class NewUserForm(AdminUserCreationForm[User]):
 
 @admin.register(User)
 class UserAdmin(DjangoUserAdmin[User]):
+    def get_deleted_objects(self, objs: Any, request: HttpRequest) -> Any:
+        """A superuser may delete a person with all that hangs on it, read-only history too."""
+        found, counts, missing, protected = super().get_deleted_objects(objs, request)
+        return found, counts, set() if request.user.is_superuser else missing, protected
+
     add_form = NewUserForm
     add_fieldsets = (
         (

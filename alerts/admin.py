@@ -25,13 +25,13 @@ class AlertRuleAdmin(admin.ModelAdmin[AlertRule]):
         "enabled",
         "min",
         "max",
-        "counter",
         "description",
+        "counter",
         "triggered",
         "triggered_at",
         "configured_at",
     )
-    readonly_fields = ("triggered", "triggered_at", "configured_at")
+    readonly_fields = ("counter", "triggered", "triggered_at", "configured_at")
 
     def save_model(self, request: HttpRequest, obj: AlertRule, form: Any, change: bool) -> None:
         configure_rule(obj, at=timezone.now())
@@ -112,10 +112,14 @@ class DeliveryAdmin(_ReadOnly, admin.ModelAdmin[Delivery]):
     ordering = ("-created_at",)
     actions = ("retry_now",)
 
-    @admin.action(description="Try again now", permissions=["view"])
+    def has_retry_permission(self, request: HttpRequest) -> bool:
+        return request.user.has_perm("alerts.change_delivery")
+
+    @admin.action(description="Try again now", permissions=["retry"])
     def retry_now(self, request: HttpRequest, queryset: QuerySet[Delivery]) -> None:
         now = timezone.now()
-        again = queryset.exclude(status=Delivery.Status.SENT).update(
+        over = [Delivery.Status.FAILED, Delivery.Status.NOT_SENT]
+        again = queryset.filter(status__in=over).update(
             status=Delivery.Status.PENDING, created_at=now, next_attempt_at=now
         )
         self.message_user(request, f"{again} go out within a minute.", messages.SUCCESS)

@@ -36,22 +36,29 @@ def deliver(*, delivery_id: int, now: datetime) -> None:
     delivery = claim_delivery(delivery_id=delivery_id, now=now)
     if delivery is None:
         return
-    token = PushToken.objects.filter(token=delivery.address, retired_at=None).first()
+    # Of this person: whoever has the phone now must not read what was meant for another.
+    token = PushToken.objects.filter(
+        token=delivery.address, user=delivery.event.user_id, retired_at=None
+    ).first()
     if token is None:
-        _close(delivery, Delivery.Status.NOT_SENT, "the phone is no longer registered")
+        finish(delivery, Delivery.Status.NOT_SENT, "the phone is no longer registered")
         return
     transport = push_transport(settings.FCM_SERVICE_ACCOUNT_FILE, settings.FCM_BASE_URL)
     if transport is None:
         log.info("push to %s not sent: %s (FCM_SERVICE_ACCOUNT_FILE)", token, NO_CREDENTIALS)
-        _close(delivery, Delivery.Status.NOT_SENT, NO_CREDENTIALS)
+        finish(delivery, Delivery.Status.NOT_SENT, NO_CREDENTIALS)
         return
     try:
         transport.send(notification_for(delivery.event), destination_for(token))
     except DeliveryError as error:
         _note_failure(delivery, token, error, now)
+    except Exception as error:  # a fault of ours; without an outcome it would repeat for ever
+        log.exception("push %d", delivery.pk)
+        fault = DeliveryError(f"internal: {type(error).__name__}", permanent=False)
+        _note_failure(delivery, token, fault, now)
     else:
         log.info("push %d to %s sent: %s", delivery.pk, token, delivery.event)
-        _close(delivery, Delivery.Status.SENT, "", sent_at=now)
+        finish(delivery, Delivery.Status.SENT, "", sent_at=now)
 
 
 @cache
@@ -72,7 +79,7 @@ def _note_failure(
         )
     retry_at = now + retry_delay(delivery.attempts, error.retry_after_s)
     if error.permanent or retry_at > delivery.created_at + GIVE_UP_AFTER:
-        _close(delivery, Delivery.Status.FAILED, error.message)
+        finish(delivery, Delivery.Status.FAILED, error.message)
     else:
         _update(delivery, next_attempt_at=retry_at, outcome=error.message[:255])
 
@@ -85,9 +92,10 @@ def retry_delay(attempts: int, retry_after_s: float | None) -> timedelta:
     return max(spread, timedelta(seconds=retry_after_s or 0))
 
 
-def _close(
+def finish(
     delivery: Delivery, status: Delivery.Status, outcome: str, sent_at: datetime | None = None
 ) -> None:
+    """Note how it ended, unless another worker took the delivery since."""
     _update(delivery, status=status, outcome=outcome[:255], sent_at=sent_at)
 
 

@@ -10,6 +10,7 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime
 
 from django.db import transaction
+from django.db.models import Exists, F, OuterRef, Q
 
 from alerts.models import AlertEvent, AlertRule, Delivery, EvaluationMark, PushToken
 from alerts.rules import Breach, Verdict, judge, sample_of
@@ -54,7 +55,7 @@ def evaluate_sensors(*, sensors: Iterable[int], now: datetime) -> Evaluation:
     return Evaluation(
         opened=judging.opened,
         delivery_ids=judging.write(),
-        unfinished=len(receptions) == MAX_SAMPLES,
+        unfinished=len(receptions) == MAX_SAMPLES and judging.taken > 0,
     )
 
 
@@ -65,12 +66,19 @@ class _Judging:
         self.marks = marks
         self.now = now
         self.rules: dict[Mac, list[AlertRule]] = defaultdict(list)
-        enabled = AlertRule.objects.filter(sensor__in=marks, enabled=True)
+        may_read = Access.objects.filter(user=OuterRef("user"), sensor=OuterRef("sensor"))
+        enabled = AlertRule.objects.filter(
+            Exists(may_read) | Q(sensor__owner=F("user")),
+            sensor__in=marks,
+            enabled=True,
+            user__is_active=True,
+        )
         for rule in enabled.select_related("sensor"):
             self.rules[rule.sensor_id].append(rule)
         triggered = [rule for rules in self.rules.values() for rule in rules if rule.triggered]
         open_events = AlertEvent.objects.filter(rule__in=triggered, resolved_at=None)
         self.open: dict[int | None, AlertEvent] = {event.rule_id: event for event in open_events}
+        self.taken = 0
         self.changed: dict[int, AlertRule] = {}
         self.opened: list[AlertEvent] = []
         self.resolved: list[AlertEvent] = []
@@ -84,6 +92,7 @@ class _Judging:
         if at < reception.measured_at:
             mark.judged_ahead.append(reception.measured_at)
         mark.evaluated_to = max(mark.evaluated_to, at)
+        self.taken += 1
         reading = decode_advertisement(reception.payload)
         rules = self.rules[mark.sensor_id]
         if reading is None or not rules:

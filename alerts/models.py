@@ -60,7 +60,7 @@ class AlertRule(models.Model):
         "movement counter", default=0, help_text="the value that means: not moved"
     )
 
-    CONFIGURATION = ("enabled", "min", "max", "counter")
+    CONFIGURATION = ("user_id", "sensor_id", "type", "enabled", "min", "max", "counter")
     STATE = ("triggered", "triggered_at", "counter")
 
     class Meta:

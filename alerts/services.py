@@ -15,6 +15,8 @@ from sensors.models import Latest
 
 log = logging.getLogger(__name__)
 
+SWEPT_AFTER_S = 60  # by then the sweep has done what a message that still waits asks for
+
 
 def wake(sensors: Collection[Mac]) -> None:
     """Have a worker judge those of `sensors` that have enabled rules.
@@ -28,25 +30,35 @@ def wake(sensors: Collection[Mac]) -> None:
     if not ids:
         return
     try:
-        current_app.send_task("alerts.evaluate_sensors", kwargs={"sensor_ids": ids})
+        current_app.send_task(
+            "alerts.evaluate_sensors", kwargs={"sensor_ids": ids}, expires=SWEPT_AFTER_S
+        )
     except (KombuError, ChannelError, OSError) as error:
         log.warning("broker unreachable, judging waits for the sweep: %s", type(error).__name__)
 
 
 @transaction.atomic
 def configure_rule(rule: AlertRule, *, at: datetime) -> AlertRule:
-    """Save a new or changed rule. It starts afresh: not triggered, judging from `at` on."""
+    """Save a new or changed rule. It starts afresh: not triggered, judging from `at` on.
+
+    A rule of which only the description changed goes on as it was.
+    """
     start = int(at.timestamp())
     EvaluationMark.objects.bulk_create(
         [EvaluationMark(sensor_id=rule.sensor_id, evaluated_to=start)], ignore_conflicts=True
     )
     # The lock under which workers judge this sensor: they must not write this rule's state now.
     mark = EvaluationMark.objects.select_for_update().get(sensor=rule.sensor_id)
+    stored = AlertRule.objects.filter(pk=rule.pk).first()
+    if stored and all(getattr(stored, f) == getattr(rule, f) for f in AlertRule.CONFIGURATION):
+        rule.save(update_fields=["description"])
+        return rule
     others = AlertRule.objects.filter(sensor=rule.sensor_id, enabled=True).exclude(pk=rule.pk)
     if not others.exists() and mark.evaluated_to < start:
         mark.evaluated_to = start  # nobody asked for what lies before
         mark.save(update_fields=["evaluated_to"])
-    if rule._state.adding and rule.type == AlertRule.Type.MOVEMENT and not rule.counter:
+    moved = stored is None or (stored.sensor_id, stored.type) != (rule.sensor_id, rule.type)
+    if moved and rule.type == AlertRule.Type.MOVEMENT and not rule.counter:
         rule.counter = _last_movement_counter(rule.sensor_id)
     rule.configured_at = at
     rule.triggered = False

@@ -8,8 +8,9 @@ from django.utils import timezone
 
 from alerts import delivery
 from alerts.evaluation import evaluate_sensors as evaluate
-from alerts.models import Delivery
+from alerts.models import AlertEvent, Delivery
 from alerts.selectors import sensors_behind
+from ruuvinet.lib.mac import Mac
 
 log = logging.getLogger(__name__)
 
@@ -19,6 +20,20 @@ SWEEP_DELIVERIES = 1000
 
 @shared_task(name="alerts.evaluate_sensors")
 def evaluate_sensors(*, sensor_ids: list[int], **_newer: object) -> None:
+    try:
+        _evaluate(sensor_ids)
+    except Exception:
+        if len(sensor_ids) == 1:
+            raise
+        log.exception("judging %d sensors together failed; each is judged alone", len(sensor_ids))
+        for sensor_id in sensor_ids:
+            try:
+                _evaluate([sensor_id])
+            except Exception:  # its neighbours must not wait for it
+                log.exception("judging %s", Mac(sensor_id))
+
+
+def _evaluate(sensor_ids: list[int]) -> None:
     unfinished = True
     while unfinished:
         evaluation = evaluate(sensors=sensor_ids, now=timezone.now())
@@ -36,6 +51,7 @@ def deliver(*, delivery_id: int, **_newer: object) -> None:
 @shared_task(name="alerts.sweep")
 def sweep(**_newer: object) -> None:
     """Every minute: judge and send what a lost wake-up left behind."""
+    AlertEvent.objects.filter(rule=None, resolved_at=None).update(resolved_at=timezone.now())
     behind = sensors_behind(limit=SWEEP_SENSORS)
     if behind:
         evaluate_sensors(sensor_ids=[int(sensor) for sensor in behind])

@@ -79,7 +79,7 @@ class Gateway(models.Model):
         null=True,
         blank=True,
         editable=False,
-        help_text="gateway clock minus ours while it is wrong; its readings then get our time",
+        help_text="gateway clock minus ours while it is wrong; readings that cannot be true get our time",
     )
     bad_tags = models.PositiveBigIntegerField(
         default=0, editable=False, help_text="records that could not be read, since the beginning"

@@ -106,4 +106,4 @@ def note_rejection(*, mac: Mac, reason: Gateway.Rejection, address: str, at: dat
         return
     Gateway.objects.bulk_create([stranger], ignore_conflicts=True)
     excess = Gateway.objects.strangers().order_by("-rejected_at").values("mac")[MAX_STRANGERS:]
-    Gateway.objects.filter(mac__in=list(excess.values_list("mac", flat=True))).delete()
+    Gateway.objects.strangers().filter(mac__in=list(excess.values_list("mac", flat=True))).delete()

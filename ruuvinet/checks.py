@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from typing import Any
+from urllib.parse import urlsplit
 
 from cryptography.fernet import Fernet
 from django.conf import settings
@@ -38,6 +39,21 @@ def gateway_rate(app_configs: Sequence[Any] | None, **kwargs: Any) -> list[Check
             f"GATEWAY_RATE_S is {settings.GATEWAY_RATE_S}; gateways ignore it.",
             hint="Use 1 to 3600 seconds.",
             id="ruuvinet.E002",
+        )
+    ]
+
+
+@register()
+def public_url(app_configs: Sequence[Any] | None, **kwargs: Any) -> list[CheckMessage]:
+    """Allowed hosts and secure cookies follow from its host and scheme."""
+    parts = urlsplit(settings.PUBLIC_URL)
+    if parts.scheme in {"http", "https"} and parts.hostname:
+        return []
+    return [
+        Error(
+            f"PUBLIC_URL is {settings.PUBLIC_URL!r}, which is no address.",
+            hint="Write it with its scheme, for example https://ruuvi.example.com.",
+            id="ruuvinet.E005",
         )
     ]
 

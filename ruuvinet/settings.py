@@ -1,5 +1,6 @@
 """Settings: environment and `.env` in, typed values out. No other file reads the environment."""
 
+import os
 from datetime import timedelta
 from ipaddress import ip_network
 from pathlib import Path
@@ -7,6 +8,7 @@ from urllib.parse import urlsplit
 
 import django_stubs_ext
 import environ
+from environ.fileaware_mapping import FileAwareMapping
 
 from ruuvinet.first_start import ensure_secrets
 
@@ -14,7 +16,7 @@ django_stubs_ext.monkeypatch()  # before any app is imported
 
 BASE_DIR = Path(__file__).resolve().parent.parent
 
-env = environ.FileAwareEnv()
+env = environ.FileAwareEnv()  # also reads NAME from the file that NAME_FILE names
 if (BASE_DIR / ".env").is_file():
     env.read_env(BASE_DIR / ".env")
 
@@ -28,6 +30,9 @@ if not DATABASE_URL:
     ensure_secrets(DATA_DIR / "secrets.env")
     env.read_env(DATA_DIR / "secrets.env")
 
+# An empty value means unset.
+env.ENVIRON = FileAwareMapping({name: value for name, value in os.environ.items() if value})
+
 SECRET_KEY = env.str("SECRET_KEY")
 ENCRYPTION_KEYS = env.list("ENCRYPTION_KEYS")
 INTERNAL_SECRET = env.str("INTERNAL_SECRET", default="")
@@ -35,11 +40,11 @@ SHOP_SECRET = env.str("SHOP_SECRET", default="")
 DEBUG = env.bool("DEBUG", default=False)
 
 # --- What the world calls us -------------------------------------------------------------
-HOST = env.str("HOST", default="") or "127.0.0.1"
+HOST: str = env.str("HOST", default="127.0.0.1")
 PORT = env.int("PORT", default=8000)
 _address = f"[{HOST}]" if ":" in HOST else HOST
-PUBLIC_URL = (env.str("PUBLIC_URL", default="") or f"http://{_address}:{PORT}").rstrip("/")
-TRUSTED_PROXIES = [ip_network(n) for n in env.list("TRUSTED_PROXIES", default=[])]
+PUBLIC_URL = env.str("PUBLIC_URL", default=f"http://{_address}:{PORT}").rstrip("/")
+TRUSTED_PROXIES = [ip_network(n.strip()) for n in env.list("TRUSTED_PROXIES", default=[])]
 
 _public = urlsplit(PUBLIC_URL)
 _https = _public.scheme == "https"
@@ -52,11 +57,12 @@ ALLOWED_HOSTS = (
 CSRF_TRUSTED_ORIGINS = [f"{_public.scheme}://{_public.netloc}"]
 SESSION_COOKIE_SECURE = CSRF_COOKIE_SECURE = _https
 SECURE_HSTS_SECONDS = 365 * 86400 if _https else 0
-SECURE_HSTS_INCLUDE_SUBDOMAINS = SECURE_HSTS_PRELOAD = _https
 # ruuvinet.lib.http removes this header unless a trusted proxy set it.
 SECURE_PROXY_SSL_HEADER = ("HTTP_X_FORWARDED_PROTO", "https")
 SILENCED_SYSTEM_CHECKS = [
     "security.W008",  # no redirect to https: a redirected gateway sends a broken body
+    "security.W005",  # HSTS for subdomains and
+    "security.W021",  # preloading: both would bind all of the owner's domain, for years
 ]
 
 # --- Application -------------------------------------------------------------------------
@@ -182,6 +188,11 @@ if REDIS_URL:
     CELERY_BROKER_TRANSPORT_OPTIONS: dict[str, object] = {
         "socket_timeout": 1,
         "socket_connect_timeout": 1,
+        # Otherwise a publisher, which a gateway may wait for, sleeps and tries again for seconds.
+        "max_retries": 1,
+        "interval_start": 0,
+        "interval_step": 0,
+        "interval_max": 0,
     }
 else:
     CELERY_BROKER_URL = "filesystem://"

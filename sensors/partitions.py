@@ -4,7 +4,11 @@ Weeks are counted from the Unix epoch. A partition closes a day after its end: o
 are refused, so that a closed partition can be put in order and later dropped whole.
 """
 
-from django.db import connection, transaction
+import logging
+
+from django.db import OperationalError, connection, transaction
+
+log = logging.getLogger(__name__)
 
 WEEK_S = 7 * 86400
 CLOSES_AFTER_S = 86400
@@ -22,8 +26,17 @@ def ensure_partitions(now: int) -> None:
     """Make every partition from the oldest open one to WEEKS_AHEAD weeks after `now`."""
     if connection.vendor != "postgresql":
         return
+    try:
+        _make_partitions(now)
+    except OperationalError as error:  # a long read holds the table; there are weeks of slack
+        log.warning("partitions are made at the next tick: %s", error)
+
+
+def _make_partitions(now: int) -> None:
     with transaction.atomic(), connection.cursor() as cursor:
         # One at a time: of two that make the same table at once, one fails.
+        # While this waits for the table, every insert waits behind it.
+        cursor.execute("SET LOCAL lock_timeout = '200ms'")
         cursor.execute("SELECT pg_advisory_xact_lock(%s)", [ADVISORY_LOCK])
         for table in TABLES:
             for start in range(oldest_open(now), now + WEEKS_AHEAD * WEEK_S, WEEK_S):

@@ -91,7 +91,9 @@ def redis_client() -> Iterator[redis.Redis | None]:
         return
     with redis.Redis.from_url(settings.REDIS_URL) as client:
         if client.dbsize():
-            pytest.exit(f"{settings.REDIS_URL} holds data, and the tests would delete it.", 4)
+            pytest.fail(
+                f"{settings.REDIS_URL} holds data, and tests would delete it.", pytrace=False
+            )
         yield client
         client.flushdb()
 

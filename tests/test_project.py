@@ -29,7 +29,9 @@ def own_files():
 
 @pytest.mark.parametrize("line", requirements())
 def test_requirement_is_pinned_and_says_why(line):
-    assert re.fullmatch(r"[\w.-]+(\[[\w,-]+\])?==[\w.]+ +# .+", line)
+    assert re.fullmatch(
+        r"[\w.-]+(\[[\w,-]+\])?==[\w.]+(; python_version [<>=]+ \"[\d.]+\")? +# .+", line
+    )
 
 
 def test_packages_come_from_the_index_that_the_machine_names():
@@ -51,6 +53,6 @@ def test_neither_shell_nor_dot_env_reaches_the_tests():
 
 
 def test_every_room_has_its_place_in_the_order_of_imports():
-    rooms = {path.parent.name for path in ROOT.glob("[!.]*/__init__.py")} - {"tests"}
+    rooms = {path.parent.name for path in ROOT.glob("[!.]*/__init__.py")} - {"tests", "bench"}
     config = tomllib.loads((ROOT / "pyproject.toml").read_text())
     assert rooms == set(config["tool"]["importlinter"]["root_packages"])

@@ -1,9 +1,10 @@
 """Secrets that we must be able to read again: encrypted at rest, rotated by ENCRYPTION_KEYS."""
 
+import logging
 from functools import cache
 from typing import TYPE_CHECKING, Any
 
-from cryptography.fernet import Fernet, MultiFernet
+from cryptography.fernet import Fernet, InvalidToken, MultiFernet
 from django.conf import settings
 from django.db import models
 
@@ -11,6 +12,9 @@ if TYPE_CHECKING:
     _TextBase = models.TextField[str, str]
 else:
     _TextBase = models.TextField
+
+
+log = logging.getLogger(__name__)
 
 
 @cache
@@ -26,11 +30,16 @@ def fernet() -> MultiFernet:
 class EncryptedTextField(_TextBase):
     """Text that lies encrypted in the database (Fernet). Cannot be searched.
 
-    Reading raises `cryptography.fernet.InvalidToken` when none of ENCRYPTION_KEYS made it.
+    What none of ENCRYPTION_KEYS can read is read as empty, and said in the log: rows with a lost
+    secret must stay manageable, and an empty secret lets nobody in.
     """
 
     def from_db_value(self, value: str | None, *_: object) -> str | None:
-        return value and fernet().decrypt(value.encode()).decode()
+        try:
+            return value and fernet().decrypt(value.encode()).decode()
+        except InvalidToken:
+            log.error("a stored secret was made with none of ENCRYPTION_KEYS")
+            return ""
 
     def get_prep_value(self, value: Any) -> str | None:
         return value and fernet().encrypt(str(value).encode()).decode()

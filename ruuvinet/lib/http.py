@@ -8,7 +8,8 @@ from django.http import HttpRequest, HttpResponse, HttpResponsePermanentRedirect
 from django.middleware.common import CommonMiddleware
 
 # A gateway posts to whatever its owner typed: an address, a name of the home's router.
-ANY_HOST_PATHS = {"/record", "/record/"}
+GATEWAY_PATHS = {"/record", "/record/"}
+ANY_HOST_PATHS = GATEWAY_PATHS | {"/health"}  # which balancers ask by address
 
 Network = IPv4Network | IPv6Network
 
@@ -60,7 +61,7 @@ class TrustedProxyMiddleware:
 
 
 class HostMiddleware(CommonMiddleware):
-    """Django's CommonMiddleware, which refuses foreign host names, except where gateways call."""
+    """Django's CommonMiddleware, which refuses foreign host names, except where machines call."""
 
     def process_request(self, request: HttpRequest) -> HttpResponsePermanentRedirect | None:
         if request.path_info in ANY_HOST_PATHS:

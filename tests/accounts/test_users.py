@@ -1,5 +1,6 @@
 import pytest
 from django.db import IntegrityError
+from django.utils import timezone
 
 from accounts.models import User
 
@@ -30,3 +31,25 @@ def test_an_admin_makes_a_person_in_the_console(admin_client):
     )
     assert reply.status_code == 302
     assert not User.objects.get(email="new@example.com").has_usable_password()
+
+
+def test_a_superuser_may_delete_a_person_with_all_that_was_told(admin_client, alice):
+    from alerts.models import AlertEvent, Delivery
+
+    now = timezone.now()
+    event = AlertEvent.objects.create(
+        user=alice,
+        sensor=1,
+        sensor_name="Porch",
+        type="temperature",
+        trigger="over",
+        value=9,
+        threshold=8,
+        opened_at=now,
+    )
+    Delivery.objects.create(
+        event=event, channel="push", address="t", created_at=now, next_attempt_at=now
+    )
+    admin_client.post(f"/admin/accounts/user/{alice.pk}/delete/", {"post": "yes"})
+    assert not User.objects.filter(pk=alice.pk).exists()
+    assert not AlertEvent.objects.exists()

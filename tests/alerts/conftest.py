@@ -7,6 +7,7 @@ import pytest
 from alerts.models import AlertRule
 from alerts.services import configure_rule, register_push_token
 from ruuvinet.lib.mac import Mac
+from sensors.models import Access
 from sensors.partitions import ensure_partitions
 from sensors.services import Reception, claim_sensor, store
 
@@ -55,6 +56,7 @@ def hear(start):
 def rule_for(start, porch):
     def rule_for(user, **fields) -> AlertRule:
         fields = {"sensor": porch, "type": "temperature", "max": 8.0, **fields}
+        Access.objects.get_or_create(user=user, sensor=fields["sensor"])
         return configure_rule(AlertRule(user=user, **fields), at=start)
 
     return rule_for

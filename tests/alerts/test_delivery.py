@@ -5,10 +5,18 @@ from datetime import timedelta
 
 import pytest
 
-from alerts.delivery import GIVE_UP_AFTER, LEASE, claim_delivery, deliver, retry_delay
+from alerts.delivery import (
+    GIVE_UP_AFTER,
+    LEASE,
+    claim_delivery,
+    deliver,
+    finish,
+    retry_delay,
+)
 from alerts.evaluation import evaluate_sensors
 from alerts.fcm_emulator import FcmEmulator
-from alerts.models import Delivery, PushToken
+from alerts.models import AlertEvent, Delivery, PushToken
+from alerts.services import register_push_token
 
 pytestmark = pytest.mark.django_db
 
@@ -62,11 +70,11 @@ def test_a_taken_delivery_is_nobody_elses_until_its_lease_ends(delivery, now):
 
 def test_a_worker_whose_lease_ran_out_does_not_overwrite_the_next_ones_outcome(fcm, delivery, now):
     slow = claim_delivery(delivery_id=delivery.pk, now=now)
+    fcm.behave("unavailable", times=1)
     deliver(delivery_id=delivery.pk, now=now + LEASE)
-    from alerts.delivery import _update
-
-    _update(slow, status=Delivery.Status.FAILED)
-    assert again(delivery).status == Delivery.Status.SENT
+    finish(slow, Delivery.Status.SENT, "", sent_at=now)
+    assert again(delivery).status == Delivery.Status.PENDING
+    assert delivery.attempts == 2
 
 
 def test_without_credentials_a_push_is_logged_and_never_retried(delivery, now, caplog):
@@ -138,3 +146,19 @@ def test_after_a_day_of_failures_it_gives_up(fcm, delivery, now):
 def test_retries_wait_longer_each_time_and_are_spread(attempts, low_s, high_s):
     for _ in range(50):
         assert low_s <= retry_delay(attempts, None).total_seconds() <= high_s
+
+
+def test_a_phone_that_changed_hands_does_not_get_the_old_owners_push(fcm, delivery, bob, now):
+    register_push_token(user=bob, token="alice-phone", platform="android")
+    deliver(delivery_id=delivery.pk, now=now)
+    assert again(delivery).status == Delivery.Status.NOT_SENT
+    assert fcm.messages == []
+
+
+def test_a_fault_of_ours_is_an_outcome_too_and_ends_after_a_day(fcm, delivery, now):
+    AlertEvent.objects.update(type="no such type")
+    deliver(delivery_id=delivery.pk, now=now)
+    assert again(delivery).status == Delivery.Status.PENDING
+    assert delivery.outcome.startswith("internal: ")
+    deliver(delivery_id=delivery.pk, now=now + GIVE_UP_AFTER)
+    assert again(delivery).status == Delivery.Status.FAILED

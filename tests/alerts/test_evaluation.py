@@ -7,6 +7,7 @@ from alerts.models import AlertEvent, AlertRule, Delivery, EvaluationMark
 from alerts.selectors import sensors_behind
 from alerts.services import configure_rule, register_push_token
 from ruuvinet.lib.mac import Mac
+from sensors.models import Access
 from sensors.services import claim_sensor, store
 from subscriptions.models import Subscription
 
@@ -292,3 +293,62 @@ def test_an_unreadable_reading_moves_the_mark_and_nothing_else(
     evaluate(61)
     assert EvaluationMark.objects.get().evaluated_to == at
     assert not AlertEvent.objects.exists()
+
+
+# --- people who may no longer read ---------------------------------------------------------
+def test_a_person_who_lost_access_is_not_judged_for(alice, bob, rule_for, hear, evaluate):
+    rule_for(bob)
+    Access.objects.filter(user=bob).delete()
+    hear(9.5, after_s=60)
+    evaluate(61)
+    assert not AlertEvent.objects.exists()
+
+
+def test_an_owner_needs_no_access_row(alice, rule_for, hear, evaluate):
+    rule_for(alice)
+    Access.objects.all().delete()
+    hear(9.5, after_s=60)
+    evaluate(61)
+    assert AlertEvent.objects.exists()
+
+
+def test_a_person_who_is_not_active_is_not_judged_for(alice, rule_for, hear, evaluate):
+    rule_for(alice)
+    alice.is_active = False
+    alice.save()
+    hear(9.5, after_s=60)
+    evaluate(61)
+    assert not AlertEvent.objects.exists()
+
+
+def test_a_page_of_readings_that_were_all_judged_ahead_ends_the_round(
+    alice, rule_for, hear, evaluate, monkeypatch
+):
+    monkeypatch.setattr("alerts.evaluation.MAX_SAMPLES", 1)
+    rule_for(alice)
+    hear(5.0, after_s=300)
+    evaluate(60)
+    assert not evaluate(61).unfinished
+
+
+def test_a_changed_description_leaves_the_rule_as_it_is(alice, rule_for, hear, evaluate, start):
+    rule = rule_for(alice)
+    hear(9.5, after_s=60)
+    evaluate(61)
+    rule.description = "new words"  # from a form that was opened before the rule triggered
+    configure_rule(rule, at=start + timedelta(seconds=90))
+    hear(9.5, after_s=120)
+    evaluate(121)
+    rule.refresh_from_db()
+    assert (rule.description, rule.triggered) == ("new words", True)
+    assert AlertEvent.objects.count() == 1
+
+
+def test_a_movement_rule_that_moves_to_another_sensor_starts_from_where_that_one_lies(
+    alice, rule_for, hear, start
+):
+    other = Mac.parse("EF:54:4A:E7:1D:9F")
+    rule = rule_for(alice, type="movement", max=None)
+    rule.sensor = claim_sensor(user=alice, mac=other)
+    hear(5.0, after_s=60, movement=77, sensor=other)
+    assert configure_rule(rule, at=start + timedelta(seconds=61)).counter == 77

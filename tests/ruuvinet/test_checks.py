@@ -65,6 +65,21 @@ def test_emulator_needs_credentials(base_url, account, fine, found, settings):
     assert found() == ([] if fine else ["ruuvinet.E003"])
 
 
+@pytest.mark.parametrize(
+    ("url", "fine"),
+    [
+        ("https://ruuvi.example.com", True),
+        ("http://192.168.1.5:8000", True),
+        ("ruuvi.example.com", False),
+        ("ftp://ruuvi.example.com", False),
+        ("https://", False),
+    ],
+)
+def test_public_url_must_be_an_address(url, fine, found, settings):
+    settings.PUBLIC_URL = url
+    assert ("ruuvinet.E005" not in found()) is fine
+
+
 def test_every_message_has_a_hint_and_shows_no_key(settings):
     settings.ENCRYPTION_KEYS = [KEY, "not-a-key"]
     settings.GATEWAY_RATE_S = 0

@@ -103,6 +103,10 @@ class TestWithDatabaseServer:
         assert process.returncode != 0
         assert networks in process.stderr.splitlines()[-1]
 
+    def test_proxies_may_be_listed_with_spaces(self, show):
+        shown = show("TRUSTED_PROXIES", TRUSTED_PROXIES="10.0.0.1, 10.0.0.2")
+        assert shown == {"TRUSTED_PROXIES": ["10.0.0.1/32", "10.0.0.2/32"]}
+
     def test_proxies_are_networks(self, show):
         proxies = "10.0.0.0/8,127.0.0.1,fd00::/8"
         shown = show("TRUSTED_PROXIES", **POSTGRESQL, **SECRETS, TRUSTED_PROXIES=proxies)
@@ -204,3 +208,11 @@ def test_deployment_check_finds_nothing(database, tmp_path):
 
     assert checked.returncode == 0, checked.stderr
     assert "no issues" in checked.stdout
+
+
+def test_an_empty_value_means_unset(show):
+    names = ["PORT", "GATEWAY_RATE_S", "EMAIL_URL", "LOG_LEVEL", "DEBUG", "PUBLIC_URL", "HOST"]
+    empty = dict.fromkeys(names, "")
+
+    shown = ["PORT", "GATEWAY_RATE_S", "DEBUG", "PUBLIC_URL"]
+    assert show(*shown, **empty) == show(*shown)

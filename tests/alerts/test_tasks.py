@@ -1,0 +1,82 @@
+"""What workers do: one sensor's fault is nobody else's, and the sweep tidies up."""
+
+import contextlib
+import socket
+import threading
+
+import pytest
+from django.conf import settings
+from django.utils import timezone
+
+from alerts import evaluation, tasks
+from alerts.models import AlertEvent, AlertRule
+from alerts.services import configure_rule, wake
+from ruuvinet.celery import app
+from ruuvinet.lib.mac import Mac
+from sensors.services import claim_sensor
+
+pytestmark = pytest.mark.django_db
+
+
+def test_a_sensor_that_cannot_be_judged_costs_its_neighbours_nothing(
+    alice, porch, rule_for, hear, monkeypatch
+):
+    bad = claim_sensor(user=alice, mac=Mac.parse("EF:54:4A:E7:1D:9F"))
+    for sensor in (porch, bad):
+        rule_for(alice, sensor=sensor)
+        hear(9.5, after_s=60, sensor=sensor.mac)
+
+    def judge(rule, state, sample, real=evaluation.judge):
+        if AlertRule.objects.get(sensor=bad).triggered or rule.max == 7.0:
+            raise ZeroDivisionError
+        return real(rule, state, sample)
+
+    AlertRule.objects.filter(sensor=bad).update(max=7.0)
+    monkeypatch.setattr(evaluation, "judge", judge)
+    tasks.evaluate_sensors(sensor_ids=[int(bad.mac), int(porch.mac)])
+    assert [event.sensor for event in AlertEvent.objects.all()] == [porch.mac]
+
+
+def test_the_sweep_closes_events_whose_rule_is_gone(alice, porch, rule_for, hear):
+    rule_for(alice)
+    hear(9.5, after_s=60)
+    tasks.sweep()
+    AlertRule.objects.all().delete()
+    tasks.sweep()
+    assert AlertEvent.objects.get().resolved_at
+
+
+@pytest.fixture
+def dead_broker():
+    """A broker that takes nothing; whoever tried to reach it is listed."""
+    url, options = app.conf.broker_url, app.conf.broker_transport_options
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        knocks: list[object] = []
+        threading.Thread(target=slam, args=[server, knocks], daemon=True).start()
+        if settings.EMBEDDED_DATABASE:
+            folders = {"data_folder_in": "/dev/null/no", "data_folder_out": "/dev/null/no"}
+            app.conf.broker_transport_options = options | folders
+        else:
+            app.conf.broker_url = f"redis://127.0.0.1:{server.getsockname()[1]}/0"
+        app._after_fork()  # forget open connections
+        yield knocks
+        app.conf.broker_url, app.conf.broker_transport_options = url, options
+        app._after_fork()
+        server.shutdown(socket.SHUT_RDWR)
+
+
+def slam(server: socket.socket, knocks: list[object]) -> None:
+    """Close each connection at once, until the server is shut down."""
+    with contextlib.suppress(OSError):
+        while True:
+            caller, address = server.accept()
+            knocks.append(address)
+            caller.close()
+
+
+@pytest.mark.storage
+def test_a_dead_broker_is_not_tried_again_and_again(alice, rule_for, dead_broker, caplog):
+    configure_rule(rule_for(alice), at=timezone.now())
+    wake([AlertRule.objects.get().sensor_id])
+    assert len(dead_broker) <= 4
+    assert "broker unreachable" in caplog.text
