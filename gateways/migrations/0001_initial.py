@@ -85,7 +85,7 @@ class Migration(migrations.Migration):
                     models.BigIntegerField(
                         blank=True,
                         editable=False,
-                        help_text="gateway clock minus ours while it is wrong; its readings then get our time",
+                        help_text="gateway clock minus ours while it is wrong; readings that cannot be true get our time",
                         null=True,
                         verbose_name="clock is off by, s",
                     ),
