@@ -3,7 +3,7 @@ PYTHON ?= python3
 BIN := .venv/bin
 PYTEST := $(BIN)/python -m pytest
 .NOTPARALLEL:
-.PHONY: run demo test test-slow test-all lint types fmt checks suite clean
+.PHONY: run demo test test-slow test-all lint types fmt checks suite bench clean
 
 run: .venv/.installed
 	$(BIN)/python manage.py serve
@@ -54,6 +54,13 @@ suite: .venv/.installed-dev
 	$(PYTEST) -n auto -m "not slow"
 	$(PYTEST) --database sqlite -n auto -m "storage and not slow"
 
+# --- Speed -------------------------------------------------------------------------------
+# /record beside two peers: bench/README.md. Options: make bench BENCH="--rounds 1 --seconds 3"
+bench: .venv/.installed-bench
+	@command -v wrk >/dev/null || apt-get install -y -qq --no-install-recommends wrk >/dev/null || \
+	{ echo "make bench needs wrk; on Debian: apt install wrk" >&2; exit 1; }
+	@$(BIN)/python -m bench $(BENCH)
+
 # --- The virtual environment ---------------------------------------------------------------
 # The marks make a warm start free of pip.
 .venv/.installed: requirements.txt | .venv/bin/pip
@@ -66,9 +73,14 @@ suite: .venv/.installed-dev
 	@$(BIN)/pip install --quiet --disable-pip-version-check -r requirements-dev.txt
 	@touch .venv/.installed $@
 
+.venv/.installed-bench: requirements-bench.txt requirements-dev.txt requirements.txt | .venv/bin/pip
+	@echo "Installing requirements-bench.txt into .venv ..."
+	@$(BIN)/pip install --quiet --disable-pip-version-check -r requirements-bench.txt
+	@touch .venv/.installed .venv/.installed-dev $@
+
 # pip is the last thing that venv writes, so an interrupted venv is made again.
 .venv/bin/pip:
-	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || \
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null || \
 	{ echo "RuuviNet needs Python 3.11 or newer; name one: make PYTHON=/usr/bin/python3.11" >&2; exit 1; }
 	@$(PYTHON) -c 'import ensurepip, venv' 2>/dev/null || \
 	{ echo "$(PYTHON) cannot make virtual environments; on Debian: apt install python3-venv" >&2; exit 1; }

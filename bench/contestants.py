@@ -1,0 +1,73 @@
+"""Who competes, and how each is started."""
+
+import os
+import sys
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Literal, NamedTuple
+
+DATABASE_FILE = "ruuvinet.sqlite3"  # in RUUVINET_DATA, where RuuviNet puts its own
+
+
+class Tables(NamedTuple):
+    dense: str
+    sparse: str
+    latest: str
+    gateways: str
+
+
+_OURS = Tables("sensors_measurement", "sensors_sparsemeasurement", "sensors_latest",
+               "gateways_gateway")  # fmt: skip
+_THEIRS = Tables("measurement", "sparse_measurement", "latest", "gateway")
+
+
+@dataclass(frozen=True)
+class Contestant:
+    """`prepare` gets the file of keys as its last argument; both are run by this Python.
+
+    They learn PORT, DATABASE_URL, REDIS_URL and RUUVINET_DATA from the environment, or the port
+    as `{port}` in their arguments.
+    """
+
+    name: str
+    title: str
+    database: Literal["postgresql", "sqlite"]
+    prepare: tuple[str, ...]
+    serve: tuple[str, ...]
+    tables: Tables
+
+    @property
+    def is_ours(self) -> bool:
+        return self.tables is _OURS
+
+    def with_worker(self) -> "Contestant":
+        return replace(self, serve=(*self.serve, "--with-worker")) if self.is_ours else self
+
+    def prepare_command(self, keys: Path) -> list[str]:
+        return [sys.executable, "-m", *self.prepare, str(keys)]
+
+    def serve_command(self, port: int) -> list[str]:
+        return [sys.executable, "-m", *(word.format(port=port) for word in self.serve)]
+
+
+_RUUVINET = ("bench.ruuvinet", "prepare"), ("bench.ruuvinet", "serve")
+_DRF = (
+    ("bench.peers.drf.prepare",),
+    ("gunicorn", "--config", "bench/peers/drf/gunicorn.conf.py", "bench.peers.drf.wsgi"),
+)
+_FASTAPI = (
+    ("bench.peers.fastapi_asyncpg.prepare",),
+    ("uvicorn", "--loop", "uvloop", "--http", "httptools", "--no-access-log",
+     "--log-level", "warning", "--workers", str(os.cpu_count() or 1), "--port", "{port}",
+     "bench.peers.fastapi_asyncpg.app:app"),
+)  # fmt: skip
+
+CONTESTANTS = (
+    Contestant("ruuvinet", "RuuviNet, PostgreSQL", "postgresql", *_RUUVINET, _OURS),
+    Contestant("ruuvinet-sqlite", "RuuviNet, SQLite", "sqlite", *_RUUVINET, _OURS),
+    Contestant("drf", "DRF + ORM, gunicorn, PostgreSQL", "postgresql", *_DRF, _THEIRS),
+    Contestant("drf-sqlite", "DRF + ORM, gunicorn, SQLite", "sqlite", *_DRF, _THEIRS),
+    Contestant(
+        "fastapi", "FastAPI + asyncpg, uvicorn, PostgreSQL", "postgresql", *_FASTAPI, _THEIRS
+    ),
+)

@@ -1,0 +1,1 @@
+"""The usual way: DRF serializers, the ORM, a transaction per request, gunicorn."""

@@ -1,0 +1,1 @@
+"""The modern way: FastAPI, msgspec, asyncpg, a transaction per request, uvicorn."""

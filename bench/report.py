@@ -1,0 +1,182 @@
+"""Medians of the rounds, as a table for people and as JSON for programs."""
+
+import json
+from collections.abc import Iterable, Sequence
+from dataclasses import asdict
+from pathlib import Path
+from statistics import median
+from typing import Any
+
+from bench.contestants import CONTESTANTS
+from bench.load import Mode
+from bench.measure import GeneratorLimit, Result
+from bench.system import BenchError
+
+NOISY = 0.1  # of a core: what strangers may take before we say so
+_COLUMNS = (
+    "requests_s", "readings_s", "p50_ms", "p99_ms", "max_ms",
+    "cpu_server_s", "cpu_database_s", "cpu_broker_s", "cpu_generator_s", "cpu_others_s", "duration_s",
+)  # fmt: skip
+
+
+class Report:
+    """Everything that was measured, and what follows from it."""
+
+    def __init__(
+        self, machine: dict[str, Any], limit: GeneratorLimit, options: dict[str, Any]
+    ) -> None:
+        self._machine = machine
+        self._limit = limit
+        self._options = options
+        self.results: list[Result] = []
+
+    def medians(self) -> list[dict[str, Any]]:
+        """For each contestant and mode the median of each column; errors are added up."""
+        rows: list[dict[str, Any]] = []
+        for name in self._names():
+            for mode in Mode:
+                rounds = self._of(name, mode)
+                row: dict[str, Any] = {"contestant": name, "mode": str(mode)}
+                row |= {c: median(getattr(r, c) for r in rounds) for c in _COLUMNS}
+                row["cpu_ms_per_request"] = median(_cpu_ms_per_request(r) for r in rounds)
+                row["errors"] = sum(r.errors for r in rounds)
+                rows.append(row)
+        return rows
+
+    def ratios(self) -> list[dict[str, Any]]:
+        """How many times the requests per second of each peer, compared round by round."""
+        rows: list[dict[str, Any]] = []
+        names = self._names()
+        ours = [c.name for c in CONTESTANTS if c.is_ours and c.name in names]
+        peers = [c.name for c in CONTESTANTS if not c.is_ours and c.name in names]
+        for name in ours:
+            for peer in peers:
+                for mode in Mode:
+                    pairs = list(zip(self._of(name, mode), self._of(peer, mode), strict=True))
+                    pairs = [(a, b) for a, b in pairs if a.accepted and b.accepted]
+                    each = [a.requests_s / b.requests_s for a, b in pairs]
+                    cpu = [_cpu_ms_per_request(b) / _cpu_ms_per_request(a) for a, b in pairs]
+                    if each:
+                        rows.append(
+                            {
+                                "contestant": name,
+                                "peer": peer,
+                                "mode": str(mode),
+                                "ratio": median(each),
+                                "lowest": min(each),
+                                "highest": max(each),
+                                "cpu_ratio": median(cpu),
+                            }
+                        )
+        return rows
+
+    def text(self) -> str:
+        titles = {c.name: c.title for c in CONTESTANTS}
+        machine, limit = self._machine, self._limit
+        medians = self.medians()
+        lines = [
+            "",
+            f"{machine['cores']} x {machine['cpu']}, {machine['file_system']}, "
+            f"fsync {machine['fsync_ms']:.2f} ms, Python {machine['python']}, "
+            f"PostgreSQL {machine['postgresql']}, SQLite {machine['sqlite']}",
+            f"Medians of {self._options['rounds']} rounds of {self._options['seconds']} s. "
+            "CPU in percent of one core; "
+            "a request's is that of server and database together.",
+            "",
+            *_table(
+                ("contestant", "connection", "req/s", "readings/s", "p50 ms", "p99 ms", "errors",
+                 "CPU ms/req", "server", "database", "generator", "others"),
+                [
+                    (
+                        titles[row["contestant"]],
+                        row["mode"],
+                        f"{row['requests_s']:,.0f}",
+                        f"{row['readings_s']:,.0f}",
+                        f"{row['p50_ms']:.1f}",
+                        f"{row['p99_ms']:.1f}",
+                        str(row["errors"]),
+                        f"{row['cpu_ms_per_request']:.2f}",
+                        *(
+                            f"{row[f'cpu_{part}_s'] / row['duration_s']:.0%}"
+                            for part in ("server", "database", "generator", "others")
+                        ),
+                    )
+                    for row in medians
+                ],
+            ),
+            "",
+            *_table(
+                ("times the requests/s, of CPU a request, of", "connection", *(titles[n] for n in self._ours())),
+                self._ratio_rows(titles),
+            ),
+            "",
+            f"The generator against a server that does nothing: {limit.requests_s:,.0f} req/s, "
+            f"{limit.cpu_us_per_request:.0f} us of CPU a request. The fastest contestant got "
+            f"{max(row['requests_s'] for row in medians):,.0f} req/s out of it.",
+        ]  # fmt: skip
+        noisy = [r for r in self.results if r.cpu_others_s / r.duration_s > NOISY]
+        if noisy:
+            lines.append(
+                f"NOISY: in {len(noisy)} of {len(self.results)} measurements other programs took "
+                f"more than {NOISY:.0%} of a core."
+            )
+        return "\n".join(lines) + "\n"
+
+    def write(self, path: Path) -> None:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        content = {
+            "machine": self._machine,
+            "options": self._options,
+            "generator": asdict(self._limit),
+            "medians": self.medians(),
+            "ratios": self.ratios(),
+            "results": [asdict(result) for result in self.results],
+        }
+        path.write_text(json.dumps(content, indent=2) + "\n")
+
+    def _ratio_rows(self, titles: dict[str, str]) -> list[tuple[str, ...]]:
+        cells = {(r["contestant"], r["peer"], r["mode"]): r for r in self.ratios()}
+        peers = list(dict.fromkeys(peer for _, peer, _ in cells))
+        return [
+            (titles[peer], mode, *(_ratio(cells.get((name, peer, mode))) for name in self._ours()))
+            for peer in peers
+            for mode in Mode
+        ]
+
+    def _ours(self) -> list[str]:
+        names = self._names()
+        return [c.name for c in CONTESTANTS if c.is_ours and c.name in names]
+
+    def _names(self) -> list[str]:
+        measured = {result.contestant for result in self.results}
+        return [c.name for c in CONTESTANTS if c.name in measured]
+
+    def _of(self, name: str, mode: Mode) -> list[Result]:
+        found = [r for r in self.results if r.contestant == name and r.mode == mode]
+        if not found:
+            raise BenchError(f"{name} was not measured with {mode}")
+        return sorted(found, key=lambda r: r.round)
+
+
+def _cpu_ms_per_request(result: Result) -> float:
+    """Of server and database; less disturbed by what else runs on the machine than the speed."""
+    return (result.cpu_server_s + result.cpu_database_s) / max(1, result.accepted) * 1000
+
+
+def _ratio(row: dict[str, Any] | None) -> str:
+    if row is None:
+        return "-"
+    spread = f"({row['lowest']:.1f}-{row['highest']:.1f})"
+    return f"{row['ratio']:.1f} {spread}, CPU {row['cpu_ratio']:.1f}"
+
+
+def _table(head: Sequence[str], rows: Iterable[Sequence[str]]) -> list[str]:
+    table = [tuple(head), *(tuple(row) for row in rows)]
+    widths = [max(map(len, column)) for column in zip(*table, strict=True)]
+    return [
+        "  ".join(
+            cell.ljust(width) if index < 2 else cell.rjust(width)
+            for index, (cell, width) in enumerate(zip(row, widths, strict=True))
+        ).rstrip()
+        for row in table
+    ]
