@@ -1,27 +1,24 @@
 """`POST /record`: a gateway's body in, stored readings out. Knows no web framework."""
 
-from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field
+from collections.abc import Mapping
 from datetime import datetime
 from typing import NamedTuple
 
 import msgspec
 from django.conf import settings
-from django.db import transaction
+from django.db import InterfaceError, OperationalError
 
-from alerts.services import wake
 from gateways import wire
+from gateways.directory import Known, lookup
 from gateways.models import Gateway
-from gateways.services import note_accepted, note_rejection
+from gateways.services import note_rejection
+from gateways.shaping import Post, shape
 from gateways.signature import is_signed
+from gateways.writer import QueueFull, Unavailable, Write, write_now
 from ruuvinet.lib.api import error_body, success_body
 from ruuvinet.lib.mac import Mac
-from sensors.models import MAX_PAYLOAD_BYTES
-from sensors.partitions import oldest_open
-from sensors.services import Reception, store
 
-FUTURE_TOLERANCE_S = 300
-CLOCK_TOLERANCE_S = 86400
+_SUCCESS = msgspec.json.encode(success_body())
 
 
 class Reply(NamedTuple):
@@ -33,42 +30,42 @@ class Reply(NamedTuple):
 
 
 def record(
-    *, body: bytes, headers: Mapping[str, str], received_at: datetime, address: str
+    *,
+    body: bytes,
+    headers: Mapping[str, str],
+    received_at: datetime,
+    address: str,
+    write: Write = write_now,
 ) -> Reply:
     """Judge and store one post of a gateway.
 
     `headers` is asked for `Ruuvi-HMAC-SHA256`, whatever its case; `received_at` is aware;
-    `address` is where the post came from. 200 means committed. 400: not a gateway's body;
-    403: not whitelisted or not signed with the gateway's secret. Never raises for bad input.
+    `address` is where the post came from; `write` returns when the readings are committed.
+    200 means committed. 400: not a gateway's body; 403: not whitelisted or not signed with the
+    gateway's secret; 429: too many wait for the database; 503: it cannot be reached.
     """
     try:
         upload = wire.read_body(body)
         mac = Mac.parse(upload.gw_mac)
     except ValueError as error:
         return refuse(400, str(error), "ER_INVALID_FORMAT")
-    gateway = Gateway.objects.filter(mac=mac).first()
-    signature = headers.get("Ruuvi-HMAC-SHA256", "")
-    rejection = _why_reject(gateway, body, signature)
-    if rejection:
-        note_rejection(mac=mac, reason=rejection, address=address, at=received_at)
-        return refuse(403, "Unauthorized request.", "ER_UNAUTHORIZED")
-    batch = shape(upload, gateway=mac, now=int(received_at.timestamp()))
-    with transaction.atomic():
-        sensors = store(batch.receptions.values())
-        note_accepted(
-            mac=mac,
-            address=address,
-            at=received_at,
-            clock_offset_s=batch.clock_offset_s,
-            bad_tags=batch.bad_tags,
-            late_readings=batch.late_readings,
-        )
-    wake(sensors)
-    return _answer(200, msgspec.json.encode(success_body()))
+    try:
+        signature = headers.get("Ruuvi-HMAC-SHA256", "")
+        rejection = _why_reject(lookup(mac), body, signature)
+        if rejection:
+            note_rejection(mac=mac, reason=rejection, address=address, at=received_at)
+            return refuse(403, "Unauthorized request.", "ER_UNAUTHORIZED")
+        batch = shape(upload, gateway=mac, now=int(received_at.timestamp()))
+        write(Post(mac, address, received_at, batch))
+    except QueueFull:
+        return refuse(429, "Too many requests.", "ER_THROTTLED")
+    except (Unavailable, OperationalError, InterfaceError):
+        return refuse(503, "The database cannot be reached.", "ER_INTERNAL")
+    return _answer(200, _SUCCESS)
 
 
-def _why_reject(gateway: Gateway | None, body: bytes, signature: str) -> Gateway.Rejection | None:
-    if gateway is None or gateway.whitelisted_at is None:
+def _why_reject(gateway: Known | None, body: bytes, signature: str) -> Gateway.Rejection | None:
+    if gateway is None:
         return Gateway.Rejection.UNKNOWN
     if not signature:
         return Gateway.Rejection.UNSIGNED
@@ -84,81 +81,3 @@ def _answer(status: int, body: bytes) -> Reply:
 def refuse(status: int, message: str, code: str | None) -> Reply:
     """An error in the envelope; `code` is left out when none of the contract's fits."""
     return _answer(status, msgspec.json.encode(error_body(message, code)))
-
-
-@dataclass(slots=True)
-class Batch:
-    """The readings of one body, one per sensor, and what was wrong with the rest."""
-
-    receptions: dict[int, Reception] = field(default_factory=dict)
-    clock_offset_s: int | None = None  # gateway clock minus ours, only when it is wrong
-    bad_tags: int = 0
-    late_readings: int = 0
-
-
-def shape(upload: wire.Upload, *, gateway: int, now: int) -> Batch:
-    """Read every tag on its own merits; `now` is the time of reception in Unix seconds."""
-    batch = Batch(clock_offset_s=_clock_offset(upload.timestamp, now))
-    for reception in _readable(upload, batch, gateway=gateway, now=now):
-        other = batch.receptions.get(reception.sensor)
-        # Two spellings of one MAC: the newer record counts.
-        if other is None or reception.measured_at > other.measured_at:
-            batch.receptions[reception.sensor] = reception
-    return batch
-
-
-def _readable(upload: wire.Upload, batch: Batch, *, gateway: int, now: int) -> Iterator[Reception]:
-    for text, raw in upload.tags.items():
-        try:
-            tag = wire.read_tag(raw)
-            sensor = Mac.parse(text)
-            payload = _payload(tag.data)
-            rssi_dbm = _rssi(tag.rssi)
-            stated = wire.read_timestamp(tag.timestamp)
-        except ValueError:
-            batch.bad_tags += 1
-            continue
-        measured_at = _measured_at(stated, clock_is_wrong=batch.clock_offset_s is not None, now=now)
-        if measured_at is None:
-            batch.late_readings += 1
-        elif payload:
-            yield Reception(int(sensor), measured_at, int(gateway), rssi_dbm, payload)
-
-
-def _payload(text: str | None) -> bytes:
-    """The advertisement; empty when the gateway sent only what it decoded. Raises ValueError."""
-    payload = bytes.fromhex(text or "")
-    if len(payload) > MAX_PAYLOAD_BYTES or len(payload) * 2 != len(text or ""):
-        raise ValueError("not the hex of an advertisement")
-    return payload
-
-
-def _rssi(rssi_dbm: int) -> int:
-    if not -128 <= rssi_dbm <= 127:
-        raise ValueError("RSSI does not fit a signed byte")
-    return rssi_dbm
-
-
-def _clock_offset(timestamp: wire.Timestamp, now: int) -> int | None:
-    """How far off the gateway's clock is; None while it is right or unknown."""
-    try:
-        stated = wire.read_timestamp(timestamp)
-    except ValueError:
-        return None
-    if stated is None:
-        return None
-    offset = stated - now
-    return offset if offset > FUTURE_TOLERANCE_S or offset < -CLOCK_TOLERANCE_S else None
-
-
-def _measured_at(stated: int | None, *, clock_is_wrong: bool, now: int) -> int | None:
-    """The time to store a reading under; None when it is too old to store.
-
-    A time that can be true is used as it is. Otherwise a wrong clock, like none at all, makes
-    the time of reception the best that we know.
-    """
-    if stated is None:
-        return now
-    if oldest_open(now) <= stated <= now + FUTURE_TOLERANCE_S:
-        return stated
-    return now if clock_is_wrong or stated > now else None

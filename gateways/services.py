@@ -1,13 +1,17 @@
 """Verbs on gateways: whitelist, blacklist, and what ingest notes about them."""
 
+from collections.abc import Iterable
 from datetime import datetime, timedelta
+from functools import partial
 
 from django.core.exceptions import ValidationError
-from django.db import transaction
+from django.db import connection, transaction
 from django.db.models import F, Q, Value
 from django.db.models.functions import Coalesce
 
+from gateways import directory
 from gateways.models import Gateway, validate_secret
+from gateways.shaping import Post
 from ruuvinet.lib.api import DomainError, InvalidFormat
 from ruuvinet.lib.mac import Mac
 
@@ -39,6 +43,7 @@ def whitelist(*, mac: Mac, secret: str, at: datetime) -> Gateway:
     gateway.whitelisted_at = at
     gateway.blacklisted_at = gateway.connected_at = None
     gateway.save(update_fields=["secret", "whitelisted_at", "blacklisted_at", "connected_at"])
+    _forget(mac)
     return gateway
 
 
@@ -56,30 +61,39 @@ def blacklist(*, mac: Mac, at: datetime) -> Gateway:
             "rejection": "",
         },
     )
+    _forget(mac)
     return gateway
 
 
-def note_accepted(
-    *,
-    mac: Mac,
-    address: str,
-    at: datetime,
-    clock_offset_s: int | None,
-    bad_tags: int,
-    late_readings: int,
-) -> None:
-    """Note an accepted post on the gateway's row."""
-    if clock_offset_s is not None:
-        clock_offset_s = max(-MAX_CLOCK_OFFSET_S, min(clock_offset_s, MAX_CLOCK_OFFSET_S))
-    Gateway.objects.filter(mac=mac).update(
-        first_seen_at=Coalesce(F("first_seen_at"), Value(at)),
-        connected_at=Coalesce(F("connected_at"), Value(at)),
-        last_seen_at=at,
-        last_address=address or None,
-        clock_offset_s=clock_offset_s,
-        bad_tags=F("bad_tags") + bad_tags,
-        late_readings=F("late_readings") + late_readings,
-    )
+def _forget(mac: Mac) -> None:
+    """Now, and again when the change can be seen: another thread may look it up in between."""
+    directory.forget(mac)
+    transaction.on_commit(partial(directory.forget, mac))
+
+
+_NOTE_ACCEPTED = """
+    UPDATE gateways_gateway SET
+        first_seen_at = COALESCE(first_seen_at, %s), connected_at = COALESCE(connected_at, %s),
+        last_seen_at = %s, last_address = %s, clock_offset_s = %s,
+        bad_tags = bad_tags + %s, late_readings = late_readings + %s
+    WHERE mac = %s
+"""
+
+
+def note_accepted(posts: Iterable[Post]) -> None:
+    """Note accepted posts on their gateways' rows. Runs in the caller's transaction."""
+    adapt = connection.ops.adapt_datetimefield_value
+    rows = []
+    # In the order of the gateways, so that transactions never lock crosswise.
+    for post in sorted(posts, key=lambda post: (post.mac, post.at)):
+        at, batch = adapt(post.at), post.batch
+        offset = batch.clock_offset_s
+        if offset is not None:
+            offset = max(-MAX_CLOCK_OFFSET_S, min(offset, MAX_CLOCK_OFFSET_S))
+        counted = (offset, batch.bad_tags, batch.late_readings)
+        rows.append((at, at, at, post.address or None, *counted, int(post.mac)))
+    with connection.cursor() as cursor:
+        cursor.executemany(_NOTE_ACCEPTED, rows)
 
 
 @transaction.atomic

@@ -144,14 +144,14 @@ def _web_server() -> list[str]:
     # SQLite: two writing processes would wait for each other. Threads are made when needed, and
     # a home's clients that keep theirs busy doing nothing must not use them up. PostgreSQL: a
     # process for each core; each thread may hold a connection.
-    workers, threads = (1, 256) if settings.EMBEDDED_DATABASE else (os.cpu_count() or 1, 32)
+    workers = 1 if settings.EMBEDDED_DATABASE else os.cpu_count() or 1
     options = {
         "interface": "wsgi",
         "host": settings.HOST,
         "port": settings.PORT,
         "http": "1",
         "workers": workers,
-        "blocking-threads": threads,
+        "blocking-threads": settings.WEB_THREADS,
         "http1-header-read-timeout": 10_000,  # ms
         "workers-kill-timeout": 5,  # s; less than the supervisor's patience
         "respawn-interval": 1,  # s

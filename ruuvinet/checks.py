@@ -59,6 +59,20 @@ def public_url(app_configs: Sequence[Any] | None, **kwargs: Any) -> list[CheckMe
 
 
 @register()
+def queue_limit(app_configs: Sequence[Any] | None, **kwargs: Any) -> list[CheckMessage]:
+    """Each waiting post holds a thread: with as many as there are, nobody is left to say 429."""
+    if 1 <= settings.QUEUE_LIMIT < settings.WEB_THREADS:
+        return []
+    return [
+        Error(
+            f"QUEUE_LIMIT is {settings.QUEUE_LIMIT} with {settings.WEB_THREADS} WEB_THREADS.",
+            hint="Use at least 1 and less than WEB_THREADS.",
+            id="ruuvinet.E004",
+        )
+    ]
+
+
+@register()
 def fcm_credentials(app_configs: Sequence[Any] | None, **kwargs: Any) -> list[CheckMessage]:
     """An emulator without credentials would look like push that works."""
     if settings.FCM_BASE_URL and not settings.FCM_SERVICE_ACCOUNT_FILE:

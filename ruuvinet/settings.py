@@ -160,6 +160,11 @@ AXES_LOCKOUT_PARAMETERS = [["username", "ip_address"]]  # a stranger must not lo
 
 # --- Gateways ----------------------------------------------------------------------------
 GATEWAY_RATE_S = env.int("GATEWAY_RATE_S", default=60)
+# Threads of each web process: in the embedded set-up many more than a home has gateways, so that
+# idle clients cannot use them up; otherwise a proxy stands in front.
+WEB_THREADS = env.int("WEB_THREADS", default=256 if EMBEDDED_DATABASE else 32)
+# Posts of one process that may wait for the database; the next ones are answered 429.
+QUEUE_LIMIT = env.int("QUEUE_LIMIT", default=WEB_THREADS * 3 // 4)
 
 # --- Mail and push -----------------------------------------------------------------------
 vars().update(env.email_url("EMAIL_URL", default="consolemail://"))

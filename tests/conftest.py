@@ -12,6 +12,7 @@ from django.db import connection
 from pytest_django import DjangoDbBlocker
 
 from accounts.models import User
+from gateways import directory
 
 # No timing asserts: a busy machine is no reason to fail.
 hypothesis.settings.register_profile("ruuvinet", deadline=None)
@@ -109,3 +110,8 @@ def _nothing_left_by_other_tests(redis_client: redis.Redis | None) -> None:
     else:
         for message in (settings.DATA_DIR / "broker").glob("*.msg"):
             message.unlink()
+
+
+@pytest.fixture(autouse=True)
+def _no_gateway_remembered() -> None:
+    directory.forget_all()

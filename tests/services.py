@@ -46,6 +46,8 @@ ENVIRONMENT = {
     "PUBLIC_URL": "",
     "TRUSTED_PROXIES": "",
     "GATEWAY_RATE_S": "60",
+    "WEB_THREADS": "64",
+    "QUEUE_LIMIT": "48",
     "EMAIL_URL": "consolemail://",
     "DEFAULT_FROM_EMAIL": "ruuvinet@localhost",
     "FCM_SERVICE_ACCOUNT_FILE": "",

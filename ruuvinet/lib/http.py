@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Iterable
 from ipaddress import IPv4Network, IPv6Network, ip_address
+from typing import Any
 
 from django.conf import settings
 from django.http import HttpRequest, HttpResponse, HttpResponsePermanentRedirect
@@ -44,19 +45,23 @@ def client_address(peer: str, forwarded_for: str, proxies: Iterable[Network]) ->
     return address
 
 
+def trust_proxies(meta: dict[str, Any]) -> None:
+    """Make REMOTE_ADDR of a WSGI environment the client's, and drop what a stranger forwarded."""
+    peer = normal_address(meta.get("REMOTE_ADDR", ""))
+    forwarded_for = meta.pop("HTTP_X_FORWARDED_FOR", "")
+    if not is_trusted(peer, settings.TRUSTED_PROXIES):
+        meta.pop("HTTP_X_FORWARDED_PROTO", None)
+    meta["REMOTE_ADDR"] = client_address(peer, forwarded_for, settings.TRUSTED_PROXIES)
+
+
 class TrustedProxyMiddleware:
-    """Makes REMOTE_ADDR the client's and drops forwarded headers that a stranger sent."""
+    """`trust_proxies` for what goes through Django."""
 
     def __init__(self, get_response: Callable[[HttpRequest], HttpResponse]) -> None:
         self.get_response = get_response
 
     def __call__(self, request: HttpRequest) -> HttpResponse:
-        meta = request.META
-        peer = normal_address(meta.get("REMOTE_ADDR", ""))
-        forwarded_for = meta.pop("HTTP_X_FORWARDED_FOR", "")
-        if not is_trusted(peer, settings.TRUSTED_PROXIES):
-            meta.pop("HTTP_X_FORWARDED_PROTO", None)
-        meta["REMOTE_ADDR"] = client_address(peer, forwarded_for, settings.TRUSTED_PROXIES)
+        trust_proxies(request.META)
         return self.get_response(request)
 
 

@@ -1,9 +1,15 @@
-"""`/record` behind Django: what the URL, the headers and the proxies do to a gateway's post."""
+"""`/record` over HTTP, through both doors: what URL, headers and proxies do to a gateway's post.
+
+One door is the fast lane with the group commit behind it, as granian serves it; the other is the
+view behind Django, as its test client and `runserver` use it.
+"""
 
 import json
+import sys
 from ipaddress import ip_network
 
 import pytest
+from django.http import HttpResponse
 from django.test import Client
 from django.utils import timezone
 
@@ -14,10 +20,42 @@ from gateways.wire import MAX_BODY_BYTES
 from sensors.models import Latest
 from tests.gateways.conftest import DF5, GATEWAY, KEY, TAG, body_of
 
-pytestmark = pytest.mark.django_db
+# The fast lane commits in a thread of its own, which sees only what is committed.
+pytestmark = pytest.mark.django_db(transaction=True)
 
 PROXY = "10.0.0.1"
 CALLER = "192.0.2.7"
+
+
+class FastLaneClient(Client):
+    """Django's test client in front of the application that granian serves."""
+
+    def request(self, **request):
+        from ruuvinet import wsgi
+
+        environ = self._base_environ(**request)
+        started = []
+        chunks = wsgi.application(
+            environ, lambda status, headers: started.extend([status, headers])
+        )
+        status, headers = started
+        reply = HttpResponse(b"".join(chunks), status=int(status[:3]), headers=dict(headers))
+        reply.json = lambda: json.loads(reply.content)
+        return reply
+
+
+@pytest.fixture(scope="session")
+def _stopped_in_the_end(django_db_setup):
+    """The writer holds a connection, which would keep the test database from being dropped."""
+    yield
+    if wsgi := sys.modules.get("ruuvinet.wsgi"):
+        wsgi.writer.close()
+
+
+@pytest.fixture(params=["fast lane", "django"])
+def door(request, _stopped_in_the_end):
+    """The class of clients for one of the doors."""
+    return FastLaneClient if request.param == "fast lane" else Client
 
 
 @pytest.fixture
@@ -31,11 +69,11 @@ def whitelisted():
 
 
 @pytest.fixture
-def post(body):
+def post(body, door):
     """Post `body` as a gateway does: signed, and knowing nothing of CSRF."""
 
     def send(path="/record", *, signature=None, **environ):
-        return Client(enforce_csrf_checks=True).post(
+        return door(enforce_csrf_checks=True).post(
             path,
             body,
             content_type="application/json",
@@ -112,8 +150,8 @@ def test_authorization_beside_the_signature_does_not_matter(authorization, post)
         ("X-Ruuvi-Signature", 403),
     ],
 )
-def test_signature_is_read_from_its_header_in_any_case(name, status, body):
-    reply = Client().post(
+def test_signature_is_read_from_its_header_in_any_case(name, status, body, door):
+    reply = door().post(
         "/record", body, content_type="application/json", headers={name: sign(body, KEY)}
     )
 
@@ -122,8 +160,8 @@ def test_signature_is_read_from_its_header_in_any_case(name, status, body):
 
 @pytest.mark.parametrize("method", ["GET", "HEAD", "PUT", "PATCH", "DELETE", "OPTIONS", "TRACE"])
 @pytest.mark.parametrize("path", ["/record", "/record/"])
-def test_other_methods_are_not_allowed(path, method):
-    reply = Client(enforce_csrf_checks=True).generic(method, path)
+def test_other_methods_are_not_allowed(path, method, door):
+    reply = door(enforce_csrf_checks=True).generic(method, path)
 
     assert (reply.status_code, reply["Allow"]) == (405, "POST")
     assert reply["Content-Type"] == "application/json"
@@ -139,8 +177,8 @@ class Unreadable:
 
 
 @pytest.mark.parametrize("length", [MAX_BODY_BYTES + 1, 10**9, 10**30])
-def test_body_that_says_it_is_too_large_is_not_read(length):
-    reply = Client().post(
+def test_body_that_says_it_is_too_large_is_not_read(length, door):
+    reply = door().post(
         "/record",
         content_type="application/json",
         CONTENT_LENGTH=str(length),
@@ -152,9 +190,9 @@ def test_body_that_says_it_is_too_large_is_not_read(length):
 
 
 @pytest.mark.usefixtures("whitelisted")
-def test_largest_body_is_accepted(body):
+def test_largest_body_is_accepted(body, door):
     largest = body + b" " * (MAX_BODY_BYTES - len(body))
-    reply = Client().post(
+    reply = door().post(
         "/record",
         largest,
         content_type="application/json",
@@ -172,8 +210,8 @@ def test_odd_length_is_never_a_fault(length, post):
 @pytest.mark.parametrize(
     "body", [b"", b"{", b"[]", b"\0", b"\xff", b"[" * 100_000], ids=lambda body: repr(body[:2])
 )
-def test_hostile_body_is_answered_as_json(body):
-    reply = Client().post("/record", body, content_type="application/json")
+def test_hostile_body_is_answered_as_json(body, door):
+    reply = door().post("/record", body, content_type="application/json")
 
     assert (reply.status_code, reply["Content-Type"]) == (400, "application/json")
     assert reply["X-Ruuvi-Gateway-Rate"]

@@ -1,0 +1,41 @@
+"""The thread between the writer and the broker, which may be silent for as long as it likes."""
+
+import logging
+import threading
+from collections.abc import Sequence
+
+from django.db import DatabaseError, close_old_connections
+
+from alerts.services import wake
+from ruuvinet.lib.mac import Mac
+
+log = logging.getLogger(__name__)
+
+LARGEST = 50_000  # sensors; the sweep finds those beyond
+
+
+class Notifier:
+    """Wakes the workers for sensors that were heard, in a thread of its own."""
+
+    def __init__(self) -> None:
+        self._heard: set[Mac] = set()
+        self._something = threading.Condition()
+        threading.Thread(target=self._run, name="notifier", daemon=True).start()
+
+    def notify(self, sensors: Sequence[Mac]) -> None:
+        """Remember `sensors` and return at once."""
+        with self._something:
+            if len(self._heard) < LARGEST:
+                self._heard.update(sensors)
+            self._something.notify()
+
+    def _run(self) -> None:
+        while True:
+            with self._something:
+                self._something.wait_for(lambda: self._heard)
+                heard, self._heard = self._heard, set()
+            close_old_connections()
+            try:
+                wake(heard)
+            except DatabaseError as error:
+                log.warning("judging waits for the sweep: %s", type(error).__name__)

@@ -1,0 +1,102 @@
+"""From a gateway's body to readings: pure judgement, tag by tag, without a database."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import NamedTuple
+
+from gateways import wire
+from ruuvinet.lib.mac import Mac
+from sensors.models import MAX_PAYLOAD_BYTES
+from sensors.partitions import oldest_open
+from sensors.services import Reception
+
+FUTURE_TOLERANCE_S = 300
+CLOCK_TOLERANCE_S = 86400
+
+
+class Post(NamedTuple):
+    """An accepted post of the gateway `mac`, received `at` from `address`, ready to be stored."""
+
+    mac: Mac
+    address: str
+    at: datetime
+    batch: "Batch"
+
+
+@dataclass(slots=True)
+class Batch:
+    """The readings of one body, one per sensor, and what was wrong with the rest."""
+
+    receptions: dict[int, Reception] = field(default_factory=dict)
+    clock_offset_s: int | None = None  # gateway clock minus ours, only when it is wrong
+    bad_tags: int = 0
+    late_readings: int = 0
+
+
+def shape(upload: wire.Upload, *, gateway: int, now: int) -> Batch:
+    """Read every tag on its own merits; `now` is the time of reception in Unix seconds."""
+    batch = Batch(clock_offset_s=_clock_offset(upload.timestamp, now))
+    for reception in _readable(upload, batch, gateway=gateway, now=now):
+        other = batch.receptions.get(reception.sensor)
+        # Two spellings of one MAC: the newer record counts.
+        if other is None or reception.measured_at > other.measured_at:
+            batch.receptions[reception.sensor] = reception
+    return batch
+
+
+def _readable(upload: wire.Upload, batch: Batch, *, gateway: int, now: int) -> Iterator[Reception]:
+    for text, raw in upload.tags.items():
+        try:
+            tag = wire.read_tag(raw)
+            sensor = Mac.parse(text)
+            payload = _payload(tag.data)
+            rssi_dbm = _rssi(tag.rssi)
+            stated = wire.read_timestamp(tag.timestamp)
+        except ValueError:
+            batch.bad_tags += 1
+            continue
+        measured_at = _measured_at(stated, clock_is_wrong=batch.clock_offset_s is not None, now=now)
+        if measured_at is None:
+            batch.late_readings += 1
+        elif payload:
+            yield Reception(int(sensor), measured_at, int(gateway), rssi_dbm, payload)
+
+
+def _payload(text: str | None) -> bytes:
+    """The advertisement; empty when the gateway sent only what it decoded. Raises ValueError."""
+    payload = bytes.fromhex(text or "")
+    if len(payload) > MAX_PAYLOAD_BYTES or len(payload) * 2 != len(text or ""):
+        raise ValueError("not the hex of an advertisement")
+    return payload
+
+
+def _rssi(rssi_dbm: int) -> int:
+    if not -128 <= rssi_dbm <= 127:
+        raise ValueError("RSSI does not fit a signed byte")
+    return rssi_dbm
+
+
+def _clock_offset(timestamp: wire.Timestamp, now: int) -> int | None:
+    """How far off the gateway's clock is; None while it is right or unknown."""
+    try:
+        stated = wire.read_timestamp(timestamp)
+    except ValueError:
+        return None
+    if stated is None:
+        return None
+    offset = stated - now
+    return offset if offset > FUTURE_TOLERANCE_S or offset < -CLOCK_TOLERANCE_S else None
+
+
+def _measured_at(stated: int | None, *, clock_is_wrong: bool, now: int) -> int | None:
+    """The time to store a reading under; None when it is too old to store.
+
+    A time that can be true is used as it is. Otherwise a wrong clock, like none at all, makes
+    the time of reception the best that we know.
+    """
+    if stated is None:
+        return now
+    if oldest_open(now) <= stated <= now + FUTURE_TOLERANCE_S:
+        return stated
+    return now if clock_is_wrong or stated > now else None

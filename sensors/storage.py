@@ -1,0 +1,169 @@
+"""The SQL that writes readings: a few statements, however many readings there are.
+
+PostgreSQL gets each column as one array, packed here into PostgreSQL's own binary form: psycopg
+would look at every value. SQLite gets the rows; its driver prepares a statement once.
+"""
+
+import struct
+from collections.abc import Sequence
+from typing import Any, NamedTuple
+
+import psycopg
+from django.db import connection
+from psycopg.adapt import Dumper
+from psycopg.pq import Format
+
+from sensors.models import DENSE_INTERVAL_S, SPARSE_INTERVAL_S
+
+HISTORY = (
+    ("sensors_measurement", DENSE_INTERVAL_S),
+    ("sensors_sparsemeasurement", SPARSE_INTERVAL_S),
+)
+
+
+class Row(NamedTuple):
+    """One advertisement as a gateway received it; `measured_at` in Unix seconds (UTC)."""
+
+    sensor: int
+    measured_at: int
+    gateway: int
+    rssi_dbm: int
+    payload: bytes
+    data_format: int | None
+
+
+_INSERT = """
+    INSERT INTO {table} (sensor, slot, measured_at, gateway, rssi_dbm, payload)
+    {values} ON CONFLICT (sensor, slot) DO NOTHING
+"""
+_UPSERT = """
+    INSERT INTO sensors_latest (sensor, measured_at, gateway, rssi_dbm, payload, data_format)
+    {values}
+    ON CONFLICT (sensor) DO UPDATE SET
+        measured_at = excluded.measured_at, gateway = excluded.gateway,
+        rssi_dbm = excluded.rssi_dbm, payload = excluded.payload,
+        data_format = excluded.data_format
+    WHERE excluded.measured_at > sensors_latest.measured_at
+"""
+_ROW = "VALUES (%s, %s, %s, %s, %s, %s)"
+_COLUMNS = "SELECT * FROM unnest(%s, %s, %s, %s, %s, %s)"
+
+
+def write(rows: Sequence[Row]) -> None:
+    """Write `rows`, in the order of sensor and time, to history and Latest.
+
+    That order keeps transactions from locking crosswise. Runs in the caller's transaction.
+    """
+    if not rows:
+        return
+    newest = list({row.sensor: row for row in rows}.values())
+    if connection.vendor == "postgresql":
+        _write_columns(rows, newest)
+    else:
+        _write_rows(rows, newest)
+
+
+def _write_rows(rows: Sequence[Row], newest: Sequence[Row]) -> None:
+    with connection.cursor() as cursor:
+        for table, interval_s in HISTORY:
+            cursor.executemany(
+                _INSERT.format(table=table, values=_ROW),
+                [(r.sensor, r.measured_at - r.measured_at % interval_s, *r[1:5]) for r in rows],
+            )
+        cursor.executemany(_UPSERT.format(values=_ROW), newest)
+
+
+def _write_columns(rows: Sequence[Row], newest: Sequence[Row]) -> None:
+    connection.ensure_connection()
+    raw: psycopg.Connection[Any] = connection.connection
+    # Django's own cursors write every parameter into the text of the statement.
+    with connection.wrap_database_errors, raw.pipeline(), psycopg.Cursor(raw) as cursor:
+        for kind in _ARRAYS:
+            cursor.adapters.register_dumper(kind, _DUMPERS[kind])
+        sensor, measured_at, gateway, rssi_dbm, payload, _ = _packed(rows)
+        for table, interval_s in HISTORY:
+            slot = Int4([r.measured_at - r.measured_at % interval_s for r in rows])
+            cursor.execute(
+                _INSERT.format(table=table, values=_COLUMNS),
+                [sensor, slot, measured_at, gateway, rssi_dbm, payload],
+            )
+        cursor.execute(_UPSERT.format(values=_COLUMNS), _packed(newest))
+
+
+class _Array:
+    """A column of values in PostgreSQL's binary form of a one-dimensional array.
+
+    Header: dimensions, whether there are nulls, element type, length, first index; then for each
+    element its length (-1 for null) and its bytes, all in network order.
+    """
+
+    element_oid: int
+    array_oid: int
+    element: struct.Struct
+
+    def __init__(self, values: Sequence[int]) -> None:
+        size = self.element.size
+        layout = struct.Struct("!" + f"i{self.element.format[-1]}" * len(values))
+        flat = [word for value in values for word in (size, value)]
+        self.data = self.header(len(values)) + layout.pack(*flat)
+
+    def header(self, count: int, *, nulls: bool = False) -> bytes:
+        return struct.pack("!iiIii", 1, nulls, self.element_oid, count, 1)
+
+
+class Int8(_Array):
+    element_oid, array_oid, element = 20, 1016, struct.Struct("!q")
+
+
+class Int4(_Array):
+    element_oid, array_oid, element = 23, 1007, struct.Struct("!i")
+
+
+class Int2(_Array):
+    element_oid, array_oid, element = 21, 1005, struct.Struct("!h")
+
+
+class NullableInt2(_Array):
+    element_oid, array_oid, element = 21, 1005, struct.Struct("!ih")
+
+    def __init__(self, values: Sequence[int | None]) -> None:
+        null = struct.pack("!i", -1)
+        words = [null if v is None else self.element.pack(2, v) for v in values]
+        self.data = self.header(len(values), nulls=None in values) + b"".join(words)
+
+
+class Bytea(_Array):
+    element_oid, array_oid, element = 17, 1001, struct.Struct("!i")
+
+    def __init__(self, values: Sequence[bytes]) -> None:
+        words = [word for value in values for word in (self.element.pack(len(value)), value)]
+        self.data = self.header(len(values)) + b"".join(words)
+
+
+_ARRAYS: tuple[type[_Array], ...] = (Int8, Int4, Int2, NullableInt2, Bytea)
+
+
+def _dumper(kind: type[_Array]) -> type[Dumper]:
+    class PackedDumper(Dumper):
+        format = Format.BINARY
+        oid = kind.array_oid
+
+        def dump(self, obj: _Array) -> bytes:
+            return obj.data
+
+    return PackedDumper
+
+
+_DUMPERS = {kind: _dumper(kind) for kind in _ARRAYS}
+
+
+def _packed(rows: Sequence[Row]) -> list[_Array]:
+    sensor, measured_at, gateway, rssi_dbm, payload, data_format = zip(*rows, strict=True)
+    return [
+        Int8(sensor),
+        Int4(measured_at),
+        Int8(gateway),
+        Int2(rssi_dbm),
+        Bytea(payload),
+        NullableInt2(data_format),
+    ]

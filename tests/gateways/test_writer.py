@@ -1,0 +1,235 @@
+"""The group commit: what is acknowledged is there, and nobody suffers for a neighbour."""
+
+import threading
+import time
+from contextlib import contextmanager
+from datetime import UTC, datetime
+from functools import partial
+
+import pytest
+from django.conf import settings
+from django.db import connection, transaction
+
+from gateways import writer as writing
+from gateways.models import Gateway
+from gateways.record import record
+from gateways.services import whitelist
+from gateways.shaping import Batch, Post
+from gateways.writer import QueueFull, Unavailable, Writer
+from ruuvinet.lib.mac import Mac
+from sensors.models import Latest, Measurement
+from sensors.services import Reception
+from tests.gateways.conftest import ADDRESS, DF5, GATEWAY, KEY, NOW, at, body_of, tag
+from tests.threads import at_once
+
+pytestmark = [pytest.mark.django_db(transaction=True), pytest.mark.storage]
+
+
+@pytest.fixture
+def woken():
+    return []
+
+
+@pytest.fixture
+def writer(woken):
+    running = Writer(queue_limit=100, woken=woken.extend)
+    yield running
+    running.close()
+
+
+def post_of(*sensors: int, gateway: Mac = GATEWAY, measured_at: int = NOW) -> Post:
+    receptions = {
+        sensor: Reception(sensor, measured_at, int(gateway), -70, bytes.fromhex(DF5))
+        for sensor in sensors
+    }
+    return Post(gateway, ADDRESS, at(NOW), Batch(receptions))
+
+
+@contextmanager
+def database_busy():
+    """Nobody else can write while this lasts."""
+    taken, done = threading.Event(), threading.Event()
+
+    def hold():
+        with transaction.atomic(), connection.cursor() as cursor:
+            if settings.EMBEDDED_DATABASE:
+                Gateway.objects.update(bad_tags=0)
+            else:
+                cursor.execute("LOCK TABLE sensors_measurement IN ACCESS EXCLUSIVE MODE")
+            taken.set()
+            done.wait(20)
+        connection.close()
+
+    thread = threading.Thread(target=hold)
+    thread.start()
+    taken.wait(20)
+    try:
+        yield
+    finally:
+        done.set()
+        thread.join()
+
+
+def wait_until(condition) -> None:
+    deadline = time.monotonic() + 10
+    while not condition():
+        assert time.monotonic() < deadline
+        time.sleep(0.005)
+
+
+def test_what_was_written_is_there(writer):
+    writer.write(post_of(1, 2, 3))
+
+    assert Measurement.objects.count() == 3
+
+
+def test_gateway_is_noted_in_the_same_commit(writer):
+    whitelist(mac=GATEWAY, secret=KEY, at=at(NOW - 60))
+    writer.write(post_of(1))
+
+    assert Gateway.objects.get().last_seen_at == at(NOW)
+
+
+def test_workers_hear_of_the_sensors_after_the_commit(writer, woken):
+    writer.write(post_of(5))
+    wait_until(lambda: woken)
+
+    assert woken == [Mac(5)]
+
+
+def test_posts_that_wait_share_a_transaction(writer, monkeypatch):
+    sizes = []
+
+    def commit(posts, real=writing.commit):
+        sizes.append(len(posts))
+        return real(posts)
+
+    monkeypatch.setattr(writing, "commit", commit)
+    whitelist(mac=GATEWAY, secret=KEY, at=at(NOW - 60))
+    with database_busy():
+        threads = [
+            threading.Thread(target=writer.write, args=[post_of(number)]) for number in range(20)
+        ]
+        for thread in threads:
+            thread.start()
+        wait_until(lambda: writer._queue.qsize() >= 15)
+    for thread in threads:
+        thread.join()
+
+    assert sum(sizes) == 20
+    assert max(sizes) >= 15
+    assert Latest.objects.count() == 20
+
+
+def test_threads_find_what_they_were_told_is_committed(writer):
+    def write_and_look(sensor):
+        writer.write(post_of(sensor))
+        return Measurement.objects.filter(sensor=sensor).exists()
+
+    assert all(at_once(*[partial(write_and_look, sensor) for sensor in range(1, 13)]))
+
+
+def test_newest_of_one_sensor_in_a_shared_transaction_is_the_latest(writer):
+    posts = [post_of(1, measured_at=NOW - age) for age in (5, 0, 9, 3)]
+    at_once(*[partial(writer.write, post) for post in posts])
+
+    assert Latest.objects.get().measured_at == NOW
+
+
+def test_a_poisonous_post_costs_its_neighbours_nothing(writer):
+    poison = post_of(2**70)  # no database has room for such a number
+
+    def write(post):
+        try:
+            writer.write(post)
+        except Exception as error:  # noqa: BLE001  # whatever it is, it is the answer
+            return error
+        return None
+
+    jobs = [partial(write, post) for post in [post_of(1), poison, post_of(2), post_of(3)]]
+    assert [outcome is None for outcome in at_once(*jobs)] == [True, False, True, True]
+    assert Latest.objects.count() == 3
+
+
+def test_the_thread_survives_a_poisonous_post(writer):
+    with pytest.raises(Exception):  # noqa: B017, PT011  # which one depends on the database
+        writer.write(post_of(2**70))
+    writer.write(post_of(1))
+
+    assert Latest.objects.count() == 1
+
+
+def test_a_full_queue_refuses_at_once(woken):
+    whitelist(mac=GATEWAY, secret=KEY, at=at(NOW - 60))
+    writer = Writer(queue_limit=2, woken=woken.extend)
+    with database_busy():
+        threads = [threading.Thread(target=writer.write, args=[post_of(1)])]
+        threads[0].start()
+        wait_until(lambda: writer._queue.qsize() == 0)  # taken, and held up
+        threads += [threading.Thread(target=writer.write, args=[post_of(n)]) for n in (2, 3)]
+        for thread in threads[1:]:
+            thread.start()
+        wait_until(lambda: writer._queue.qsize() == 2)
+        with pytest.raises(QueueFull):
+            writer.write(post_of(4))
+    for thread in threads:
+        thread.join()
+    writer.close()
+
+    assert set(Latest.objects.values_list("sensor", flat=True)) == {Mac(1), Mac(2), Mac(3)}
+
+
+def test_closing_commits_what_waits_and_refuses_the_rest(woken):
+    whitelist(mac=GATEWAY, secret=KEY, at=at(NOW - 60))
+    writer = Writer(queue_limit=100, woken=woken.extend)
+    with database_busy():
+        threads = [threading.Thread(target=writer.write, args=[post_of(n)]) for n in range(1, 9)]
+        for thread in threads:
+            thread.start()
+        wait_until(lambda: writer._queue.qsize() >= 6)
+        closing = threading.Thread(target=writer.close)
+        closing.start()
+        wait_until(lambda: writer._closed)
+        with pytest.raises(Unavailable):
+            writer.write(post_of(99))
+    for thread in [*threads, closing]:
+        thread.join()
+
+    assert Latest.objects.count() == 8
+
+
+def test_a_connection_that_was_lost_costs_nothing(writer):
+    writer.write(post_of(1))
+    if not settings.EMBEDDED_DATABASE:
+        with connection.cursor() as cursor:
+            cursor.execute(
+                "SELECT pg_terminate_backend(pid) FROM pg_stat_activity "
+                "WHERE datname = current_database() AND pid != pg_backend_pid()"
+            )
+    writer.write(post_of(2))
+
+    assert Latest.objects.count() == 2
+
+
+@pytest.mark.parametrize(
+    ("error", "status", "code"),
+    [(QueueFull(), 429, "ER_THROTTLED"), (Unavailable(), 503, "ER_INTERNAL")],
+)
+def test_a_gateway_is_told_why_its_post_was_not_taken(error, status, code):
+    from gateways.signature import sign
+
+    def write(post):
+        raise error
+
+    whitelist(mac=GATEWAY, secret=KEY, at=at(NOW - 60))
+    body = body_of({str(Mac(1)): tag()}, timestamp=NOW)
+    reply = record(
+        body=body,
+        headers={"Ruuvi-HMAC-SHA256": sign(body, KEY)},
+        received_at=datetime.fromtimestamp(NOW, UTC),
+        address=ADDRESS,
+        write=write,
+    )
+
+    assert reply.status == status
+    assert code.encode() in reply.body
