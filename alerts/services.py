@@ -10,6 +10,7 @@ from kombu.exceptions import ChannelError, KombuError
 
 from accounts.models import User
 from alerts.models import AlertRule, EvaluationMark, PushToken
+from alerts.selectors import ruled_sensors
 from ruuvinet.lib.mac import Mac
 from sensors.models import Latest
 
@@ -23,10 +24,7 @@ def wake(sensors: Collection[Mac]) -> None:
 
     Never fails because the broker did: what is not published here, the sweep finds.
     """
-    if not sensors:
-        return
-    ruled = AlertRule.objects.filter(sensor__in=sensors, enabled=True)
-    ids = sorted({int(mac) for mac in ruled.values_list("sensor", flat=True)})
+    ids = ruled_sensors(sensors)
     if not ids:
         return
     try:

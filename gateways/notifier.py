@@ -2,6 +2,7 @@
 
 import logging
 import threading
+import time
 from collections.abc import Sequence
 
 from django.db import DatabaseError, close_old_connections
@@ -11,6 +12,7 @@ from ruuvinet.lib.mac import Mac
 
 log = logging.getLogger(__name__)
 
+GATHERING_S = 0.02  # one question and one message for what many commits bring
 LARGEST = 50_000  # sensors; the sweep finds those beyond
 
 
@@ -33,6 +35,8 @@ class Notifier:
         while True:
             with self._something:
                 self._something.wait_for(lambda: self._heard)
+            time.sleep(GATHERING_S)
+            with self._something:
                 heard, self._heard = self._heard, set()
             close_old_connections()
             try:
