@@ -1,5 +1,6 @@
 # What people type; CONTRIBUTING.md says more. `make` alone runs RuuviNet.
 PYTHON ?= python3
+FCM_PORT ?= 8901
 BIN := .venv/bin
 PYTEST := $(BIN)/python -m pytest
 .NOTPARALLEL:
@@ -12,7 +13,7 @@ run: .venv/.installed
 demo: .venv/.installed
 	@dir=$$(mktemp -d) && trap 'rm -rf "$$dir"' EXIT && trap 'exit 130' INT TERM && \
 	RUUVINET_DATA="$$dir" DATABASE_URL= REDIS_URL= \
-	FCM_BASE_URL=http://127.0.0.1:8901 FCM_SERVICE_ACCOUNT_FILE="$$dir/fcm.json" \
+	FCM_BASE_URL=http://127.0.0.1:$(FCM_PORT) FCM_SERVICE_ACCOUNT_FILE="$$dir/fcm.json" \
 	$(BIN)/python manage.py demo
 
 # --- Checks ------------------------------------------------------------------------------

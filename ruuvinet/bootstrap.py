@@ -43,9 +43,9 @@ def ensure_free(host: str, port: int, *, advice: str) -> None:
         raise CommandError(f"Cannot listen on {host}:{port}: {error.strerror}.") from error
 
 
-def another_port(command: str) -> str:
-    """The advice for a server whose PORT is in use, started with `make command`."""
-    return f"Choose another, for example: PORT={settings.PORT + 1} make {command}"
+def another_port(command: str, name: str, port: int) -> str:
+    """The advice when `port`, which the variable `name` sets for `make command`, is in use."""
+    return f"Choose another, for example: {name}={port + 1} make {command}"
 
 
 def prepare() -> str:

@@ -40,8 +40,12 @@ class Command(BaseCommand):
         emulator = urlsplit(settings.FCM_BASE_URL)
         if settings.DATABASE_URL or emulator.hostname is None or emulator.port is None:
             raise CommandError(ELSEWHERE)
-        ensure_free(settings.HOST, settings.PORT, advice=another_port("demo"))
-        ensure_free(emulator.hostname, emulator.port, advice="Another demo?")
+        ensure_free(
+            settings.HOST, settings.PORT, advice=another_port("demo", "PORT", settings.PORT)
+        )
+        ensure_free(
+            emulator.hostname, emulator.port, advice=another_port("demo", "FCM_PORT", emulator.port)
+        )
         self.stdout.write(prepare())
         _refuse_real_data()
         _furnish(timezone.now())

@@ -12,6 +12,6 @@ class Command(BaseCommand):
     help = "Prepare the database and run web server, worker and timetable. Stop with Ctrl-C."
 
     def handle(self, *args: Any, **options: Any) -> None:
-        ensure_free(settings.HOST, settings.PORT, advice=another_port("run"))
+        ensure_free(settings.HOST, settings.PORT, advice=another_port("run", "PORT", settings.PORT))
         self.stdout.write(prepare())
         run(programs(), stdout=self.stdout)
