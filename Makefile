@@ -11,7 +11,7 @@ run: .venv/.installed
 
 # Everything that the demo writes goes away with it, also after Ctrl-C.
 demo: .venv/.installed
-	@dir=$$(mktemp -d) && trap 'rm -rf "$$dir"' EXIT && trap 'exit 130' INT TERM && \
+	@dir=$$(mktemp -d) && trap 'rm -rf "$$dir"' EXIT && trap 'exit 0' INT TERM && \
 	RUUVINET_DATA="$$dir" DATABASE_URL= REDIS_URL= \
 	FCM_BASE_URL=http://127.0.0.1:$(FCM_PORT) FCM_SERVICE_ACCOUNT_FILE="$$dir/fcm.json" \
 	$(BIN)/python manage.py demo

@@ -161,7 +161,11 @@ class GatewayAdmin(admin.ModelAdmin[Gateway]):
         """Ask for the secret of each chosen gateway, then whitelist those it was given for."""
         gateways = list(queryset.filter(whitelisted_at=None))
         if not gateways:
-            self.message_user(request, "They are whitelisted already.", messages.WARNING)
+            self.message_user(
+                request,
+                "They are whitelisted already. To change a key, blacklist first.",
+                messages.WARNING,
+            )
             return None
         form = secrets_form(gateways, request.POST if "confirm" in request.POST else None)
         if form.is_valid():

@@ -110,6 +110,9 @@ def note_rejection(*, mac: Mac, reason: Gateway.Rejection, address: str, at: dat
         rejection=reason,
     )
     quiet = Q(rejected_at=None) | Q(rejected_at__lte=at - NOTE_INTERVAL)
+    if reason != Gateway.Rejection.UNKNOWN:
+        # Just whitelisted, and refused again: the key that was typed is wrong.
+        quiet |= Q(rejection=Gateway.Rejection.UNKNOWN)
     noted = Gateway.objects.filter(quiet, mac=mac).update(
         first_seen_at=Coalesce(F("first_seen_at"), Value(at)),
         rejected_at=at,

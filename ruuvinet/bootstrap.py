@@ -15,7 +15,7 @@ from urllib.parse import urlsplit
 from django.conf import settings
 from django.core.management import CommandError, call_command
 from django.core.management.base import OutputWrapper
-from django.db import connections
+from django.db import OperationalError, connections
 
 from accounts.models import User
 from ruuvinet.supervisor import Child, HealthProbe, WhenReady, hand_over
@@ -57,7 +57,10 @@ def prepare() -> str:
         folder.mkdir(mode=0o700, parents=True, exist_ok=True)
         with contextlib.suppress(PermissionError):  # a mounted volume may belong to another
             folder.chmod(0o700)
-    call_command("migrate", verbosity=0)
+    try:
+        call_command("migrate", verbosity=0)
+    except OperationalError as error:
+        raise CommandError(f"The database cannot be used: {error}") from error
     ensure_partitions(int(time.time()))  # it may have been off for months
     lines = [
         ("console", f"{_shown_url()}/admin/"),
@@ -116,10 +119,11 @@ def _first_admin() -> list[tuple[str, str]]:
     User.objects.create_superuser(ADMIN, password)
     lines = [
         ("user", ADMIN),
-        ("password", f"{password}  (shown only now; manage.py changepassword sets another)"),
+        ("password", f"{password}  (shown only now)"),
+        ("change it", f".venv/bin/python manage.py changepassword {ADMIN}"),
     ]
     made = settings.DATA_DIR / "secrets.env"
-    return [*lines, ("secrets", str(made))] if made.exists() else lines
+    return lines if settings.DATABASE_URL else [*lines, ("secrets", str(made))]
 
 
 def _shown_url() -> str:

@@ -8,6 +8,7 @@ from urllib.parse import urlsplit
 
 import django_stubs_ext
 import environ
+from django.core.exceptions import ImproperlyConfigured
 from environ.fileaware_mapping import FileAwareMapping
 
 from ruuvinet.first_start import ensure_secrets
@@ -33,6 +34,10 @@ if not DATABASE_URL:
 # An empty value means unset.
 env.ENVIRON = FileAwareMapping({name: value for name, value in os.environ.items() if value})
 
+if missing := [name for name in ("SECRET_KEY", "ENCRYPTION_KEYS") if name not in env]:
+    raise ImproperlyConfigured(
+        f"With DATABASE_URL set, {' and '.join(missing)} must be set too: docs/settings.md"
+    )
 SECRET_KEY = env.str("SECRET_KEY")
 ENCRYPTION_KEYS = env.list("ENCRYPTION_KEYS")
 INTERNAL_SECRET = env.str("INTERNAL_SECRET", default="")
@@ -224,6 +229,7 @@ LOGGING = {
         # A stranger's refused posts are noted in the console; they must not fill the log.
         "django.request": {"level": "ERROR"},
         "django.security.DisallowedHost": {"level": "CRITICAL"},
+        "axes": {"level": "WARNING"},
         # Otherwise two lines for each post of each gateway.
         "celery.worker.strategy": {"level": "WARNING"},
         "celery.app.trace": {"level": "WARNING"},

@@ -596,6 +596,13 @@ class TestRejections:
         assert (row.last_seen_at, row.last_address) == (at(NOW), ADDRESS)
         assert (row.rejected_at, row.rejected_address) == (at(NOW + 60), "198.51.100.9")
 
+    def test_wrong_key_after_whitelisting_is_noted_at_once(self, stranger):
+        stranger.post({})
+        whitelist(mac=GATEWAY, secret="mistyped", at=at(NOW + 1))
+        stranger.post({}, now=NOW + 2)
+
+        assert stranger.row().rejection == Gateway.Rejection.SIGNATURE
+
     @pytest.mark.parametrize(("later_s", "noted_s"), [(1, 0), (59, 0), (60, 60), (61, 61)])
     def test_rejection_is_noted_once_a_minute(self, later_s, noted_s, gateway):
         gateway.send(golden("raw"), signature="")

@@ -5,7 +5,7 @@ from typing import Any
 from django.core.exceptions import ValidationError
 from django.core.management.base import BaseCommand, CommandError, CommandParser
 from django.core.validators import validate_email
-from django.db import transaction
+from django.db import DatabaseError, transaction
 from django.utils import timezone
 
 from accounts.models import User
@@ -36,6 +36,8 @@ class Command(BaseCommand):
             rule = self._rule(options)
         except (ValueError, DomainError) as error:
             raise CommandError(str(error)) from error
+        except DatabaseError as error:
+            raise CommandError(f"{error}. Has `make run` been started once?") from error
         except ValidationError as error:
             raise CommandError(" ".join(error.messages)) from error
         if options["push_token"]:
