@@ -28,6 +28,7 @@ class WhitelistForm(forms.ModelForm[Gateway]):
     """Adds a whitelisted gateway. The secret can be written, never read."""
 
     secret = forms.CharField(
+        label="Key",
         max_length=255,
         strip=False,
         help_text=KEY_HELP,
