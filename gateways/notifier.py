@@ -5,7 +5,7 @@ import threading
 import time
 from collections.abc import Sequence
 
-from django.db import DatabaseError, close_old_connections
+from django.db import close_old_connections
 
 from alerts.services import wake
 from ruuvinet.lib.mac import Mac
@@ -41,5 +41,5 @@ class Notifier:
             close_old_connections()
             try:
                 wake(heard)
-            except DatabaseError as error:
-                log.warning("judging waits for the sweep: %s", type(error).__name__)
+            except Exception as error:  # the thread must outlive every fault
+                log.error("judging waits for the sweep", exc_info=error)

@@ -78,7 +78,8 @@ class Writer:
         self._thread.join(PATIENCE_S)
 
     def _run(self) -> None:
-        while batch := self._take():
+        while not (self._closed and self._queue.empty()):
+            batch = self._take()
             sensors = self._commit(batch)
             for waiting in batch:
                 waiting.known.release()
@@ -87,7 +88,7 @@ class Writer:
         connection.close()
 
     def _take(self) -> list["_Waiting"]:
-        """What waits, at least one; nothing once the writer is closed and the queue empty."""
+        """What waits; nothing when it was only to be told that the writer is closed."""
         first = self._queue.get()
         batch = [first] if first else []
         while len(batch) < LARGEST_BATCH:
@@ -100,6 +101,8 @@ class Writer:
         return batch
 
     def _commit(self, batch: Sequence["_Waiting"]) -> list[Mac]:
+        if not batch:
+            return []
         try:
             return self._commit_again_if_lost([waiting.post for waiting in batch])
         except Unavailable as error:
