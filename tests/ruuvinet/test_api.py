@@ -50,7 +50,6 @@ def test_every_secret_matches_itself_and_no_longer_one(secret):
     ("error", "status", "body"),
     [
         (api.InvalidFormat("odd"), 400, {"error": "odd", "code": "ER_INVALID_FORMAT"}),
-        (api.MissingArgument("none"), 400, {"error": "none", "code": "ER_MISSING_ARGUMENT"}),
         (api.InvalidMacAddress("no"), 400, {"error": "no", "code": "ER_INVALID_MAC_ADDRESS"}),
         (api.Forbidden("no"), 403, {"error": "no", "code": "ER_FORBIDDEN"}),
         (api.Unauthorized("who"), 401, {"error": "who", "code": "ER_UNAUTHORIZED"}),
