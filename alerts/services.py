@@ -55,8 +55,10 @@ def configure_rule(rule: AlertRule, *, at: datetime) -> AlertRule:
     if not others.exists() and mark.evaluated_to < start:
         mark.evaluated_to = start  # nobody asked for what lies before
         mark.save(update_fields=["evaluated_to"])
-    moved = stored is None or (stored.sensor_id, stored.type) != (rule.sensor_id, rule.type)
-    if moved and rule.type == AlertRule.Type.MOVEMENT and not rule.counter:
+    # A counter is one sensor's: that of another, or of another type, says nothing here.
+    moved = stored and (stored.sensor_id, stored.type) != (rule.sensor_id, rule.type)
+    counter_unknown = moved or (stored is None and not rule.counter)
+    if rule.type == AlertRule.Type.MOVEMENT and counter_unknown:
         rule.counter = _last_movement_counter(rule.sensor_id)
     rule.configured_at = at
     rule.triggered = False

@@ -1,7 +1,6 @@
 """Whitelisted gateways and their secrets, remembered for seconds in each process."""
 
 import time
-from typing import NamedTuple
 
 from gateways.models import Gateway
 from ruuvinet.lib.mac import Mac
@@ -10,15 +9,11 @@ REMEMBERED_S = 3.0
 LARGEST = 20_000  # entries; strangers may invent any number of addresses
 
 
-class Known(NamedTuple):
-    secret: str
+_remembered: dict[Mac, tuple[float, str | None]] = {}
 
 
-_remembered: dict[Mac, tuple[float, Known | None]] = {}
-
-
-def lookup(mac: Mac) -> Known | None:
-    """The whitelisted gateway `mac`; None for any other. Raises DatabaseError.
+def secret_of(mac: Mac) -> str | None:
+    """The secret of the whitelisted gateway `mac`; None for any other. Raises DatabaseError.
 
     May be REMEMBERED_S seconds old; in the process that whitelists or blacklists, it never is.
     """
@@ -26,12 +21,11 @@ def lookup(mac: Mac) -> Known | None:
     found = _remembered.get(mac)
     if found and found[0] > now:
         return found[1]
-    row = Gateway.objects.whitelisted().filter(mac=mac).values_list("secret", flat=True).first()
-    known = None if row is None else Known(row)
+    secret = Gateway.objects.whitelisted().filter(mac=mac).values_list("secret", flat=True).first()
     if len(_remembered) >= LARGEST:
         _remembered.clear()  # cheap, and a flood is over in a moment or goes on anyway
-    _remembered[mac] = (now + REMEMBERED_S, known)
-    return known
+    _remembered[mac] = (now + REMEMBERED_S, secret)
+    return secret
 
 
 def forget(mac: Mac) -> None:

@@ -9,7 +9,7 @@ from django.conf import settings
 from django.db import InterfaceError, OperationalError
 
 from gateways import wire
-from gateways.directory import Known, lookup
+from gateways.directory import secret_of
 from gateways.models import Gateway
 from gateways.services import note_rejection
 from gateways.shaping import Post, shape
@@ -51,7 +51,7 @@ def record(
         return refuse(400, str(error), "ER_INVALID_FORMAT")
     try:
         signature = headers.get("Ruuvi-HMAC-SHA256", "")
-        rejection = _why_reject(lookup(mac), body, signature)
+        rejection = _why_reject(secret_of(mac), body, signature)
         if rejection:
             note_rejection(mac=mac, reason=rejection, address=address, at=received_at)
             return refuse(403, "Unauthorized request.", "ER_UNAUTHORIZED")
@@ -64,12 +64,12 @@ def record(
     return _answer(200, _SUCCESS)
 
 
-def _why_reject(gateway: Known | None, body: bytes, signature: str) -> Gateway.Rejection | None:
-    if gateway is None:
+def _why_reject(secret: str | None, body: bytes, signature: str) -> Gateway.Rejection | None:
+    if secret is None:
         return Gateway.Rejection.UNKNOWN
     if not signature:
         return Gateway.Rejection.UNSIGNED
-    if not is_signed(body, signature, gateway.secret):
+    if not is_signed(body, signature, secret):
         return Gateway.Rejection.SIGNATURE
     return None
 

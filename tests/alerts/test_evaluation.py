@@ -348,7 +348,7 @@ def test_a_movement_rule_that_moves_to_another_sensor_starts_from_where_that_one
     alice, rule_for, hear, start
 ):
     other = Mac.parse("EF:54:4A:E7:1D:9F")
-    rule = rule_for(alice, type="movement", max=None)
+    rule = rule_for(alice, type="movement", max=None, counter=3)
     rule.sensor = claim_sensor(user=alice, mac=other)
     hear(5.0, after_s=60, movement=77, sensor=other)
     assert configure_rule(rule, at=start + timedelta(seconds=61)).counter == 77
