@@ -11,7 +11,20 @@ from subscriptions.models import Subscription
 class Limits:
     """What a plan allows. The defaults are those of a self-hosted system: everything."""
 
+    name: str = "RuuviNet"
+    is_active: bool = True
+    ends_at: datetime | None = None
+    max_claims: int = 1000
+    max_shares: int = 10_000
+    max_shares_per_sensor: int = 10
+    max_history_days: int = 3650
+    max_resolution_minutes: int = 1
     push_alert_allowed: bool = True
+    email_alert_allowed: bool = True
+    telegram_alert_allowed: bool = False
+    offline_alert_allowed: bool = True
+    delayed_alert_allowed: bool = True
+    pdf_export_allowed: bool = True
 
 
 def limits_for(user_ids: Collection[int], at: datetime) -> dict[int, Limits]:
