@@ -1,6 +1,11 @@
 """Whitelisted gateways and their secrets, remembered for seconds in each process."""
 
+import asyncio
 import time
+from collections.abc import Collection
+from concurrent.futures import ThreadPoolExecutor
+
+from django.db import close_old_connections, connection
 
 from gateways.models import Gateway
 from ruuvinet.lib.mac import Mac
@@ -10,6 +15,7 @@ LARGEST = 20_000  # entries; strangers may invent any number of addresses
 
 
 _remembered: dict[Mac, tuple[float, str | None]] = {}
+_changes = 0  # so that an answer from before a change is not remembered after it
 
 
 def secret_of(mac: Mac) -> str | None:
@@ -17,21 +23,82 @@ def secret_of(mac: Mac) -> str | None:
 
     May be REMEMBERED_S seconds old; in the process that whitelists or blacklists, it never is.
     """
-    now = time.monotonic()
     found = _remembered.get(mac)
-    if found and found[0] > now:
+    if found and found[0] > time.monotonic():
         return found[1]
-    secret = Gateway.objects.whitelisted().filter(mac=mac).values_list("secret", flat=True).first()
-    if len(_remembered) >= LARGEST:
-        _remembered.clear()  # cheap, and a flood is over in a moment or goes on anyway
-    _remembered[mac] = (now + REMEMBERED_S, secret)
-    return secret
+    return _look_up([mac])[mac]
+
+
+class Lookups:
+    """`secret_of` for an event loop: one query at a time, for all who ask while it runs.
+
+    A gateway posts less often than its secret is remembered, so each post asks.
+    """
+
+    def __init__(self) -> None:
+        self._thread = ThreadPoolExecutor(1, "lookups")
+        self._asked: dict[Mac, asyncio.Future[str | None]] = {}
+        self._running: asyncio.Task[None] | None = None
+
+    async def secret_of(self, mac: Mac) -> str | None:
+        """As the function of this name. May be called from one event loop only."""
+        found = _remembered.get(mac)
+        if found and found[0] > time.monotonic():
+            return found[1]
+        loop = asyncio.get_running_loop()
+        answer = self._asked.get(mac)
+        if answer is None:
+            answer = self._asked[mac] = loop.create_future()
+        if self._running is None:
+            self._running = loop.create_task(self._run())
+        return await asyncio.shield(answer)  # others may wait for it too
+
+    def close(self) -> None:
+        self._thread.submit(lambda: connection.close())  # its own, which only it can name
+        self._thread.shutdown()
+
+    async def _run(self) -> None:
+        loop = asyncio.get_running_loop()
+        while self._asked:
+            asked, self._asked = self._asked, {}
+            try:
+                secrets = await loop.run_in_executor(self._thread, _look_up_in_time, list(asked))
+            except Exception as error:  # noqa: BLE001  # those who asked are told
+                for answer in asked.values():
+                    answer.set_exception(error)
+                    answer.exception()  # nobody may be left to ask
+                continue
+            for mac, answer in asked.items():
+                answer.set_result(secrets[mac])
+        self._running = None
 
 
 def forget(mac: Mac) -> None:
     """Ask the database about `mac` the next time."""
+    global _changes
+    _changes += 1
     _remembered.pop(mac, None)
 
 
 def forget_all() -> None:
     _remembered.clear()
+
+
+def _look_up_in_time(macs: Collection[Mac]) -> dict[Mac, str | None]:
+    close_old_connections()  # outside of Django's request cycle nobody else does
+    try:
+        return _look_up(macs)
+    finally:
+        close_old_connections()
+
+
+def _look_up(macs: Collection[Mac]) -> dict[Mac, str | None]:
+    changes = _changes
+    found = Gateway.objects.whitelisted().filter(mac__in=macs).values_list("mac", "secret")
+    secrets: dict[Mac, str | None] = {**dict.fromkeys(macs), **dict(found)}
+    if len(_remembered) >= LARGEST:
+        _remembered.clear()  # cheap, and a flood is over in a moment or goes on anyway
+    if changes == _changes:
+        until = time.monotonic() + REMEMBERED_S
+        _remembered.update({mac: (until, secret) for mac, secret in secrets.items()})
+    return secrets

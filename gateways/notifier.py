@@ -5,7 +5,7 @@ import threading
 import time
 from collections.abc import Sequence
 
-from django.db import close_old_connections
+from django.db import close_old_connections, connection
 
 from alerts.services import wake
 from ruuvinet.lib.mac import Mac
@@ -13,6 +13,7 @@ from ruuvinet.lib.mac import Mac
 log = logging.getLogger(__name__)
 
 GATHERING_S = 0.02  # one question and one message for what many commits bring
+CLOSING_S = 2.0
 LARGEST = 50_000  # sensors; the sweep finds those beyond
 
 
@@ -21,8 +22,10 @@ class Notifier:
 
     def __init__(self) -> None:
         self._heard: set[Mac] = set()
+        self._closed = False
         self._something = threading.Condition()
-        threading.Thread(target=self._run, name="notifier", daemon=True).start()
+        self._thread = threading.Thread(target=self._run, name="notifier", daemon=True)
+        self._thread.start()
 
     def notify(self, sensors: Sequence[Mac]) -> None:
         """Remember `sensors` and return at once."""
@@ -31,11 +34,19 @@ class Notifier:
                 self._heard.update(sensors)
             self._something.notify()
 
+    def close(self) -> None:
+        """Wake the workers for what was heard, then end; the sweep finds what takes too long."""
+        with self._something:
+            self._closed = True
+            self._something.notify()
+        self._thread.join(CLOSING_S)
+
     def _run(self) -> None:
-        while True:
+        while not (self._closed and not self._heard):
             with self._something:
-                self._something.wait_for(lambda: self._heard)
-            time.sleep(GATHERING_S)
+                self._something.wait_for(lambda: self._heard or self._closed)
+            if not self._closed:
+                time.sleep(GATHERING_S)
             with self._something:
                 heard, self._heard = self._heard, set()
             close_old_connections()
@@ -43,3 +54,4 @@ class Notifier:
                 wake(heard)
             except Exception as error:  # the thread must outlive every fault
                 log.error("judging waits for the sweep", exc_info=error)
+        connection.close()

@@ -5,13 +5,14 @@ from datetime import datetime, timedelta
 from functools import partial
 
 from django.core.exceptions import ValidationError
-from django.db import connection, transaction
+from django.db import transaction
 from django.db.models import F, Q, Value
 from django.db.models.functions import Coalesce
 
-from gateways import directory
+from gateways import directory, storage
 from gateways.models import Gateway, validate_secret
 from gateways.shaping import Post
+from gateways.storage import Seen
 from ruuvinet.lib.api import DomainError, InvalidFormat
 from ruuvinet.lib.mac import Mac
 
@@ -71,29 +72,23 @@ def _forget(mac: Mac) -> None:
     transaction.on_commit(partial(directory.forget, mac))
 
 
-_NOTE_ACCEPTED = """
-    UPDATE gateways_gateway SET
-        first_seen_at = COALESCE(first_seen_at, %s), connected_at = COALESCE(connected_at, %s),
-        last_seen_at = %s, last_address = %s, clock_offset_s = %s,
-        bad_tags = bad_tags + %s, late_readings = late_readings + %s
-    WHERE mac = %s
-"""
-
-
 def note_accepted(posts: Iterable[Post]) -> None:
     """Note accepted posts on their gateways' rows. Runs in the caller's transaction."""
-    adapt = connection.ops.adapt_datetimefield_value
-    rows = []
-    # In the order of the gateways, so that transactions never lock crosswise.
+    seen: dict[Mac, Seen] = {}
     for post in sorted(posts, key=lambda post: (post.mac, post.at)):
-        at, batch = adapt(post.at), post.batch
-        offset = batch.clock_offset_s
+        before = seen.get(post.mac)
+        offset = post.batch.clock_offset_s
         if offset is not None:
             offset = max(-MAX_CLOCK_OFFSET_S, min(offset, MAX_CLOCK_OFFSET_S))
-        counted = (offset, batch.bad_tags, batch.late_readings)
-        rows.append((at, at, at, post.address or None, *counted, int(post.mac)))
-    with connection.cursor() as cursor:
-        cursor.executemany(_NOTE_ACCEPTED, rows)
+        seen[post.mac] = Seen(
+            post.mac,
+            post.at,
+            post.address or None,
+            offset,
+            post.batch.bad_tags + (before.bad_tags if before else 0),
+            post.batch.late_readings + (before.late_readings if before else 0),
+        )
+    storage.write(list(seen.values()))
 
 
 @transaction.atomic

@@ -47,10 +47,7 @@ def _reply_to(request: HttpRequest) -> recording.Reply:
     except UnreadablePostError:
         return recording.refuse(400, "The body ended early.", "ER_INVALID_FORMAT")
     return recording.record(
-        body=body,
-        headers=request.headers,
-        received_at=timezone.now(),
-        address=request.META["REMOTE_ADDR"],
+        recording.Request(body, request.headers, timezone.now(), request.META["REMOTE_ADDR"])
     )
 
 

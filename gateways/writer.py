@@ -4,10 +4,12 @@ One thread in each process takes whatever waits, without a timer: while a commit
 posts gather. The database's durability is paid once for all of them.
 """
 
+import asyncio
 import logging
 import threading
-from collections.abc import Callable, Sequence
-from itertools import chain
+from collections.abc import Callable, Iterable, Sequence
+from contextlib import suppress
+from itertools import chain, groupby
 from queue import Empty, SimpleQueue
 
 from django.db import InterfaceError, OperationalError, connection, transaction
@@ -15,6 +17,7 @@ from django.db import InterfaceError, OperationalError, connection, transaction
 from alerts.services import wake
 from gateways.services import note_accepted
 from gateways.shaping import Post
+from ruuvinet.lib.database import pipeline
 from ruuvinet.lib.mac import Mac
 from sensors.services import store
 
@@ -22,8 +25,6 @@ log = logging.getLogger(__name__)
 
 LARGEST_BATCH = 200  # posts; more in one transaction is no faster
 PATIENCE_S = 10.0  # a gateway gives up after 15
-
-Write = Callable[[Post], None]
 
 
 class QueueFull(Exception):
@@ -36,7 +37,7 @@ class Unavailable(Exception):
 
 def commit(posts: Sequence[Post]) -> list[Mac]:
     """Store `posts` in one transaction; returns the sensors that were kept."""
-    with transaction.atomic():
+    with pipeline(), transaction.atomic():
         sensors = store(chain.from_iterable(post.batch.receptions.values() for post in posts))
         note_accepted(posts)
     return sensors
@@ -48,7 +49,7 @@ def write_now(post: Post) -> None:
 
 
 class Writer:
-    """Commits the posts of many threads together. `woken` gets the sensors after each commit."""
+    """Commits posts of event loops together. `woken` gets the sensors after each commit."""
 
     def __init__(self, *, queue_limit: int, woken: Callable[[Sequence[Mac]], None]) -> None:
         self._queue: SimpleQueue[_Waiting | None] = SimpleQueue()
@@ -58,7 +59,7 @@ class Writer:
         self._thread = threading.Thread(target=self._run, name="writer", daemon=True)
         self._thread.start()
 
-    def write(self, post: Post) -> None:
+    async def write(self, post: Post) -> None:
         """Return when `post` is committed. Raises QueueFull, Unavailable, or what was wrong."""
         if self._closed:
             raise Unavailable
@@ -66,10 +67,12 @@ class Writer:
             raise QueueFull
         waiting = _Waiting(post)
         self._queue.put(waiting)
-        if not waiting.known.acquire(timeout=PATIENCE_S):
-            raise Unavailable  # it may yet be committed; without our word the gateway counts it lost
-        if waiting.error:
-            raise waiting.error
+        try:
+            async with asyncio.timeout(PATIENCE_S):
+                await waiting.outcome
+        except TimeoutError as error:
+            # It may yet be committed; without our word the gateway counts it as lost.
+            raise Unavailable from error
 
     def close(self) -> None:
         """Commit what waits, refuse the rest."""
@@ -81,8 +84,7 @@ class Writer:
         while not (self._closed and self._queue.empty()):
             batch = self._take()
             sensors = self._commit(batch)
-            for waiting in batch:
-                waiting.known.release()
+            _release(batch)
             if sensors:
                 self._woken(sensors)
         connection.close()
@@ -131,12 +133,33 @@ class Writer:
 
 
 class _Waiting:
-    """A post on its way to the database, and the thread that waits for it."""
+    """A post on its way to the database, and where its event loop waits for the outcome."""
 
-    __slots__ = ("error", "known", "post")
+    __slots__ = ("error", "loop", "outcome", "post")
 
     def __init__(self, post: Post) -> None:
         self.post = post
         self.error: Exception | None = None
-        self.known = threading.Lock()  # held until the outcome is known; lighter than an Event
-        self.known.acquire()
+        self.loop = asyncio.get_running_loop()
+        self.outcome: asyncio.Future[None] = self.loop.create_future()
+
+    def settle(self) -> None:
+        """In the event loop's own thread."""
+        if self.outcome.done():  # nobody waits any more
+            return
+        if self.error:
+            self.outcome.set_exception(self.error)
+        else:
+            self.outcome.set_result(None)
+
+
+def _release(batch: Sequence[_Waiting]) -> None:
+    """One word for each event loop: to wake it costs more than all that it does then."""
+    for loop, its_own in groupby(batch, key=lambda waiting: waiting.loop):
+        with suppress(RuntimeError):  # it is closed
+            loop.call_soon_threadsafe(_settle, list(its_own))
+
+
+def _settle(batch: Iterable[_Waiting]) -> None:
+    for waiting in batch:
+        waiting.settle()

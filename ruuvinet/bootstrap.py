@@ -150,12 +150,11 @@ def _web_server() -> list[str]:
     # process for each core; each thread may hold a connection.
     workers = 1 if settings.EMBEDDED_DATABASE else os.cpu_count() or 1
     options = {
-        "interface": "wsgi",
+        "interface": "asgi",
         "host": settings.HOST,
         "port": settings.PORT,
         "http": "1",
         "workers": workers,
-        "blocking-threads": settings.WEB_THREADS,
         "http1-header-read-timeout": 10_000,  # ms
         "workers-kill-timeout": 5,  # s; less than the supervisor's patience
         "respawn-interval": 1,  # s
@@ -163,4 +162,4 @@ def _web_server() -> list[str]:
     }
     flags = ["--no-ws", "--respawn-failed-workers"]
     named = [f"--{name}={value}" for name, value in options.items()]
-    return [sys.executable, "-m", "granian", *named, *flags, "ruuvinet.wsgi:application"]
+    return [sys.executable, "-m", "granian", *named, *flags, "ruuvinet.asgi:application"]

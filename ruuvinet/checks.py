@@ -59,16 +59,15 @@ def public_url(app_configs: Sequence[Any] | None, **kwargs: Any) -> list[CheckMe
 
 
 @register()
-def queue_limit(app_configs: Sequence[Any] | None, **kwargs: Any) -> list[CheckMessage]:
-    """Each waiting post holds a thread: with as many as there are, nobody is left to say 429."""
-    if 1 <= settings.QUEUE_LIMIT < settings.WEB_THREADS:
-        return []
+def web_process(app_configs: Sequence[Any] | None, **kwargs: Any) -> list[CheckMessage]:
+    """A process that may do nothing answers nobody."""
     return [
-        Error(
-            f"QUEUE_LIMIT is {settings.QUEUE_LIMIT} with {settings.WEB_THREADS} WEB_THREADS.",
-            hint="Use at least 1 and less than WEB_THREADS.",
-            id="ruuvinet.E004",
-        )
+        Error(f"{name} is {value}.", hint="Use at least 1.", id="ruuvinet.E004")
+        for name, value in [
+            ("QUEUE_LIMIT", settings.QUEUE_LIMIT),
+            ("WEB_THREADS", settings.WEB_THREADS),
+        ]
+        if value < 1
     ]
 
 

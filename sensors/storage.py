@@ -5,7 +5,9 @@ would look at every value. SQLite gets the rows; its driver prepares a statement
 """
 
 import struct
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from functools import partial
+from itertools import chain
 from typing import Any, NamedTuple
 
 import psycopg
@@ -45,8 +47,14 @@ _UPSERT = """
         data_format = excluded.data_format
     WHERE excluded.measured_at > sensors_latest.measured_at
 """
-_ROW = "VALUES (%s, %s, %s, %s, %s, %s)"
 _COLUMNS = "SELECT * FROM unnest(%s, %s, %s, %s, %s, %s)"
+_COLUMNS_WITH_SLOT = """
+    SELECT sensor, measured_at - measured_at %% {interval_s}, measured_at, gateway, rssi_dbm, payload
+    FROM unnest(%s, %s, %s, %s, %s) AS heard (sensor, measured_at, gateway, rssi_dbm, payload)
+"""
+# SQLite: so many rows make a statement. One by one, each would hand over Python's global lock.
+_ROWS = 1000
+_ROW = "(%s, %s, %s, %s, %s, %s)"
 
 
 def write(rows: Sequence[Row]) -> None:
@@ -64,30 +72,34 @@ def write(rows: Sequence[Row]) -> None:
 
 
 def _write_rows(rows: Sequence[Row], newest: Sequence[Row]) -> None:
+    for table, interval_s in HISTORY:
+        with_slots = [(r.sensor, r.measured_at - r.measured_at % interval_s, *r[1:5]) for r in rows]
+        _execute_rows(partial(_INSERT.format, table=table), with_slots)
+    _execute_rows(_UPSERT.format, newest)
+
+
+def _execute_rows(statement: Callable[..., str], rows: Sequence[tuple[Any, ...]]) -> None:
     with connection.cursor() as cursor:
-        for table, interval_s in HISTORY:
-            cursor.executemany(
-                _INSERT.format(table=table, values=_ROW),
-                [(r.sensor, r.measured_at - r.measured_at % interval_s, *r[1:5]) for r in rows],
-            )
-        cursor.executemany(_UPSERT.format(values=_ROW), newest)
+        for start in range(0, len(rows), _ROWS):
+            some = rows[start : start + _ROWS]
+            values = "VALUES " + ", ".join([_ROW] * len(some))
+            cursor.execute(statement(values=values), list(chain.from_iterable(some)))
 
 
 def _write_columns(rows: Sequence[Row], newest: Sequence[Row]) -> None:
     connection.ensure_connection()
     raw: psycopg.Connection[Any] = connection.connection
     # Django's own cursors write every parameter into the text of the statement.
-    with connection.wrap_database_errors, raw.pipeline(), psycopg.Cursor(raw) as cursor:
+    with connection.wrap_database_errors, psycopg.Cursor(raw) as cursor:
         for kind in _ARRAYS:
             cursor.adapters.register_dumper(kind, _DUMPERS[kind])
-        sensor, measured_at, gateway, rssi_dbm, payload, _ = _packed(rows)
+        columns = _packed(rows)
         for table, interval_s in HISTORY:
-            slot = Int4([r.measured_at - r.measured_at % interval_s for r in rows])
-            cursor.execute(
-                _INSERT.format(table=table, values=_COLUMNS),
-                [sensor, slot, measured_at, gateway, rssi_dbm, payload],
-            )
-        cursor.execute(_UPSERT.format(values=_COLUMNS), _packed(newest))
+            values = _COLUMNS_WITH_SLOT.format(interval_s=interval_s)
+            cursor.execute(_INSERT.format(table=table, values=values), columns[:5])
+        # A sensor that was heard twice is rare.
+        latest = columns if len(newest) == len(rows) else _packed(newest)
+        cursor.execute(_UPSERT.format(values=_COLUMNS), latest)
 
 
 class _Array:

@@ -6,8 +6,6 @@ bytes inside a device name, another vendor's payload or a MAC address.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-
 from sensors.decoders import df2_4
 from sensors.decoders.payload import FORMATS, payload_format
 from sensors.decoders.reading import Reading
@@ -39,26 +37,24 @@ def data_format(data: bytes) -> int | None:
 
 
 def _find_payload(data: bytes) -> bytes | None:
-    """First payload, format number leading, that some decoder is sure to read."""
-    for kind, body in _structures(data):
-        if kind == _MANUFACTURER_DATA and body.startswith(_RUUVI):
-            payload = body[2:]
+    """First payload, format number leading, that some decoder is sure to read.
+
+    Walks up to padding (length 0) or a truncated structure. Every advertisement that is stored
+    passes here, so this is one loop without a generator.
+    """
+    start, size = 0, len(data)
+    while start < size:
+        end = start + 1 + data[start]
+        if end == start + 1 or end > size:
+            return None
+        kind = data[start + 1]
+        if kind == _MANUFACTURER_DATA and data.startswith(_RUUVI, start + 2, end):
+            payload = data[start + 4 : end]
             if payload_format(payload) is not None:
                 return payload
         elif kind == _SERVICE_DATA:
-            url_payload = df2_4.unwrap_service_data(body)
+            url_payload = df2_4.unwrap_service_data(data[start + 2 : end])
             if url_payload is not None:
                 return url_payload
-    return None
-
-
-def _structures(data: bytes) -> Iterator[tuple[int, bytes]]:
-    """AD type and body of each structure, up to padding (length 0) or a truncated one."""
-    start = 0
-    while start < len(data):
-        length = data[start]
-        end = start + 1 + length
-        if length == 0 or end > len(data):
-            return
-        yield data[start + 1], data[start + 2 : end]
         start = end
+    return None

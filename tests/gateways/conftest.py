@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from gateways.models import Gateway
-from gateways.record import Reply, record
+from gateways.record import Reply, Request, record
 from gateways.services import whitelist
 from gateways.signature import sign
 from ruuvinet.lib.mac import Mac
@@ -61,12 +61,8 @@ class Sender:
     ) -> Reply:
         """Deliver `body` at `now`; an empty `signature` sends none."""
         signature = sign(body, self.key) if signature is None else signature
-        return record(
-            body=body,
-            headers={"Ruuvi-HMAC-SHA256": signature} if signature else {},
-            received_at=at(now),
-            address=address,
-        )
+        headers = {"ruuvi-hmac-sha256": signature} if signature else {}
+        return record(Request(body, headers, at(now), address))
 
     def post(self, tags: object, *, now: int = NOW, address: str = ADDRESS, **data) -> Reply:
         data.setdefault("timestamp", now)

@@ -1,9 +1,9 @@
 """The group commit: what is acknowledged is there, and nobody suffers for a neighbour."""
 
+import asyncio
 import threading
 import time
 from contextlib import contextmanager
-from datetime import UTC, datetime
 from functools import partial
 
 import pytest
@@ -12,25 +12,28 @@ from django.db import connection, transaction
 
 from gateways import writer as writing
 from gateways.models import Gateway
-from gateways.record import record
+from gateways.record import refusal
 from gateways.services import whitelist
 from gateways.shaping import Batch, Post
 from gateways.writer import QueueFull, Unavailable, Writer
 from ruuvinet.lib.mac import Mac
 from sensors.models import Latest, Measurement
 from sensors.services import Reception
-from tests.gateways.conftest import ADDRESS, DF5, GATEWAY, KEY, NOW, at, body_of, tag
+from tests.gateways.conftest import ADDRESS, DF5, GATEWAY, KEY, NOW, at
 from tests.threads import at_once
 
 pytestmark = [pytest.mark.django_db(transaction=True), pytest.mark.storage]
 
 
 class ObservedWriter(Writer):
-    """Says when it has taken its first batch."""
+    """Written to from threads; says when it has taken its first batch."""
 
     def __init__(self, **options) -> None:
         self.taken = threading.Event()
         super().__init__(**options)
+
+    def write(self, post):
+        asyncio.run(super().write(post))
 
     def _commit(self, batch):
         self.taken.set()
@@ -225,20 +228,29 @@ def test_a_connection_that_was_lost_costs_nothing(writer):
     [(QueueFull(), 429, "ER_THROTTLED"), (Unavailable(), 503, "ER_INTERNAL")],
 )
 def test_a_gateway_is_told_why_its_post_was_not_taken(error, status, code):
-    from gateways.signature import sign
-
-    def write(post):
-        raise error
-
-    whitelist(mac=GATEWAY, secret=KEY, at=at(NOW - 60))
-    body = body_of({str(Mac(1)): tag()}, timestamp=NOW)
-    reply = record(
-        body=body,
-        headers={"Ruuvi-HMAC-SHA256": sign(body, KEY)},
-        received_at=datetime.fromtimestamp(NOW, UTC),
-        address=ADDRESS,
-        write=write,
-    )
+    reply = refusal(error)
 
     assert reply.status == status
     assert code.encode() in reply.body
+
+
+def test_many_posts_of_one_event_loop_are_all_answered(writer):
+    async def write_all():
+        await asyncio.gather(*[Writer.write(writer, post_of(n)) for n in range(50)])
+
+    asyncio.run(write_all())
+
+    assert Latest.objects.count() == 50
+
+
+def test_who_does_not_wait_any_more_harms_nobody(writer):
+    async def give_up_early():
+        with database_busy():
+            waiting = asyncio.ensure_future(Writer.write(writer, post_of(1)))
+            await asyncio.sleep(0.05)
+            waiting.cancel()
+        await Writer.write(writer, post_of(2))
+
+    asyncio.run(give_up_early())
+
+    assert Latest.objects.filter(sensor=2).exists()

@@ -1,0 +1,121 @@
+"""The ASGI application that granian serves: a fast lane for gateways, Django for the rest.
+
+The fast lane is `gateways.record` on the event loop, with the group commit behind it: a client
+that is slow, silent or one of thousands holds no thread. Everything else has its body read first,
+and then a thread of a pool, in which Django works as it does behind WSGI.
+"""
+
+import asyncio
+import gc
+import logging
+import os
+from datetime import UTC, datetime
+
+import django
+
+os.environ.setdefault("DJANGO_SETTINGS_MODULE", "ruuvinet.settings")
+django.setup()
+
+# Django must be set up before anything with models is imported.
+from django.conf import settings  # noqa: E402
+
+from gateways.fast_lane import FastLane  # noqa: E402
+from gateways.notifier import Notifier  # noqa: E402
+from gateways.record import Reply, Request, refuse  # noqa: E402
+from gateways.wire import MAX_BODY_BYTES  # noqa: E402
+from ruuvinet.lib.asgi import (  # noqa: E402
+    BodyTooLarge,
+    BodyTooSlow,
+    Disconnected,
+    DjangoInThreads,
+    Receive,
+    Scope,
+    Send,
+    read_body,
+    send_whole,
+)
+from ruuvinet.lib.http import GATEWAY_PATHS, client_address  # noqa: E402
+
+log = logging.getLogger(__name__)
+
+GATEWAY_PATIENCE_S = 5.0
+PATIENCE_S = 60.0
+LARGEST_BYTES = 12_000_000  # a picture
+
+TOO_LARGE = refuse(413, "The body is too large.", "ER_INVALID_FORMAT")
+TOO_SLOW = refuse(408, "The body did not arrive in time.", "ER_INVALID_FORMAT")
+FAULT = refuse(500, "Internal error.", "ER_INTERNAL")
+
+
+class Application:
+    """One for each process; its threads live from the server's start to its end."""
+
+    def __init__(self) -> None:
+        self._django = DjangoInThreads(settings.WEB_THREADS)
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] == "lifespan":
+            await self._live(receive, send)
+            return
+        # A name with an underscore would pass for one with a hyphen, which proxies guard.
+        scope["headers"] = [item for item in scope["headers"] if b"_" not in item[0]]
+        is_gateway = scope["path"] in GATEWAY_PATHS and scope["method"] == "POST"
+        try:
+            await (self._fast_lane if is_gateway else self._slow_lane)(scope, receive, send)
+        except BodyTooLarge:
+            await _send_reply(send, TOO_LARGE)
+        except BodyTooSlow:
+            await _send_reply(send, TOO_SLOW)
+        except Disconnected:
+            log.debug("a client went away before its body was complete")
+
+    async def _live(self, receive: Receive, send: Send) -> None:
+        await receive()
+        notifier = Notifier()
+        self._lane = FastLane(queue_limit=settings.QUEUE_LIMIT, woken=notifier.notify)
+        gc.collect()
+        gc.freeze()  # what lives as long as the process need never be looked at again
+        gc.set_threshold(20_000, 10, 10)
+        await send({"type": "lifespan.startup.complete"})
+        await receive()
+        await asyncio.to_thread(self._lane.close)  # meanwhile those who wait are answered
+        notifier.close()
+        self._django.close()
+        await send({"type": "lifespan.shutdown.complete"})
+
+    async def _slow_lane(self, scope: Scope, receive: Receive, send: Send) -> None:
+        with await read_body(scope, receive, limit=LARGEST_BYTES, patience_s=PATIENCE_S) as body:
+            await self._django.answer(scope, body, send)
+
+    async def _fast_lane(self, scope: Scope, receive: Receive, send: Send) -> None:
+        with await read_body(
+            scope, receive, limit=MAX_BODY_BYTES, patience_s=GATEWAY_PATIENCE_S
+        ) as body:
+            request = _request(scope, body.read())
+        try:
+            reply = await self._lane.record(request)
+        except Exception:  # as Django does for its views: whatever it is, the gateway is answered
+            log.exception("a post could not be handled")
+            reply = FAULT
+        await _send_reply(send, reply)
+
+
+def _request(scope: Scope, body: bytes) -> Request:
+    headers = {name.decode("latin-1"): value.decode("latin-1") for name, value in scope["headers"]}
+    peer = scope["client"][0] if scope.get("client") else ""
+    forwarded_for = headers.get("x-forwarded-for", "")
+    address = client_address(peer, forwarded_for, settings.TRUSTED_PROXIES)
+    return Request(body, headers, datetime.now(UTC), address)
+
+
+async def _send_reply(send: Send, reply: Reply) -> None:
+    headers = {
+        **reply.headers,
+        "Content-Type": "application/json",
+        "Content-Length": str(len(reply.body)),  # the firmware sizes its buffer by it
+    }
+    encoded = [(name.encode(), value.encode()) for name, value in headers.items()]
+    await send_whole(send, reply.status, encoded, reply.body)
+
+
+application = Application()

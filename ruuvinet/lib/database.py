@@ -1,0 +1,21 @@
+"""What Django leaves to the database's driver."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+from django.db import connection
+
+
+@contextmanager
+def pipeline() -> Iterator[None]:
+    """Send statements without waiting for their answers, until one is asked for (PostgreSQL).
+
+    Around a transaction: all of it, with BEGIN and COMMIT, takes one round trip. A statement's
+    fault is raised where its answer is waited for, at the latest by the end of the transaction.
+    """
+    if connection.vendor != "postgresql":
+        yield
+        return
+    connection.ensure_connection()
+    with connection.wrap_database_errors, connection.connection.pipeline():
+        yield
