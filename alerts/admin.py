@@ -25,6 +25,7 @@ class AlertRuleAdmin(admin.ModelAdmin[AlertRule]):
         "enabled",
         "min",
         "max",
+        "delay_s",
         "description",
         "counter",
         "triggered",

@@ -184,6 +184,14 @@ DEFAULT_FROM_EMAIL = SERVER_EMAIL = env.str(
 FCM_SERVICE_ACCOUNT_FILE = env.str("FCM_SERVICE_ACCOUNT_FILE", default="")
 FCM_BASE_URL = env.str("FCM_BASE_URL", default="")
 
+# --- Alerts ------------------------------------------------------------------------------
+# How long all must be well before an alert ends; 0 ends it at once.
+ALERT_RESOLVED_AFTER_S = env.int("ALERT_RESOLVED_AFTER_S", default=300)
+# What is told later than this says so, and when it happened.
+ALERT_LATE_AFTER_S = env.int("ALERT_LATE_AFTER_S", default=15 * 60)
+# Whether a person's webhook may lie in our own network, which others could probe through us.
+WEBHOOK_PRIVATE_ADDRESSES = env.bool("WEBHOOK_PRIVATE_ADDRESSES", default=False)
+
 # --- API ---------------------------------------------------------------------------------
 REST_FRAMEWORK = {
     "EXCEPTION_HANDLER": "ruuvinet.lib.api.exception_handler",

@@ -52,6 +52,9 @@ ENVIRONMENT = {
     "DEFAULT_FROM_EMAIL": "ruuvinet@localhost",
     "FCM_SERVICE_ACCOUNT_FILE": "",
     "FCM_BASE_URL": "",
+    "ALERT_RESOLVED_AFTER_S": "300",
+    "ALERT_LATE_AFTER_S": "900",
+    "WEBHOOK_PRIVATE_ADDRESSES": "false",
     "LOG_LEVEL": "INFO",
 }
 START_TIMEOUT_S = 30
