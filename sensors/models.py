@@ -4,6 +4,7 @@ Times in Measurement, SparseMeasurement and Latest are Unix seconds (UTC) in fou
 tables are nearly all of the database, and the small columns save an eighth of it.
 """
 
+import hmac
 from datetime import UTC, datetime
 
 from django.conf import settings
@@ -11,6 +12,7 @@ from django.db import models
 
 from ruuvinet.lib.mac import MacField
 from sensors.decoders import Reading, decode_advertisement
+from sensors.secret import hash_secret
 
 DENSE_INTERVAL_S = 60
 SPARSE_INTERVAL_S = 15 * 60
@@ -29,8 +31,18 @@ class Sensor(models.Model):
     offset_humidity_pct = models.FloatField("humidity offset, %", default=0)
     offset_pressure_pa = models.FloatField("pressure offset, Pa", default=0)
 
+    secret_hash = models.CharField(max_length=64, blank=True, default="", editable=False)
+
     def __str__(self) -> str:
         return str(self.mac)
+
+    def has_secret(self, secret: str) -> bool:
+        """Whether `secret` is the one that the factory registered, in constant time."""
+        try:
+            presented = hash_secret(self.mac, secret)
+        except ValueError:
+            return False
+        return hmac.compare_digest(presented, self.secret_hash)
 
     @property
     def fallback_name(self) -> str:

@@ -1,15 +1,17 @@
-"""Verbs on sensors: store what gateways heard, claim."""
+"""Verbs on sensors: store what gateways heard, claim, register what the factory made."""
 
 from collections.abc import Iterable
 from typing import NamedTuple
 
 from django.db import transaction
+from django.db.models import Q
 
 from accounts.models import User
 from ruuvinet.lib.api import DomainError
 from ruuvinet.lib.mac import Mac
 from sensors import decoders, storage
 from sensors.models import Access, Latest, Sensor
+from sensors.secret import hash_secret
 from sensors.storage import Row
 
 EXTENDED_FORMAT, LEGACY_FORMAT = 0xE1, 6
@@ -19,6 +21,11 @@ ECHO_WINDOW_S = 300
 class SensorTaken(DomainError):
     status = 409
     code = "ER_SENSOR_ALREADY_CLAIMED"
+
+
+class SensorRegistered(DomainError):
+    status = 409
+    code = "ER_SENSOR_ALREADY_REGISTERED"
 
 
 class Reception(NamedTuple):
@@ -79,3 +86,15 @@ def claim_sensor(*, user: User, mac: Mac, name: str = "") -> Sensor:
     sensor.save(update_fields=["owner"])
     Access.objects.update_or_create(user=user, sensor=sensor, defaults={"name": name})
     return sensor
+
+
+def register_sensor(*, mac: Mac, secret: str) -> None:
+    """Remember the secret with which the owner of `mac` can prove to hold it. May be repeated.
+
+    Raises SensorRegistered when another secret is known, ValueError for what is no secret.
+    """
+    secret_hash = hash_secret(mac, secret)
+    Sensor.objects.bulk_create([Sensor(mac=mac)], ignore_conflicts=True)
+    first_or_same = Q(secret_hash="") | Q(secret_hash=secret_hash)
+    if not Sensor.objects.filter(first_or_same, mac=mac).update(secret_hash=secret_hash):
+        raise SensorRegistered("The sensor is registered with another secret.")
