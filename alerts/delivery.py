@@ -1,8 +1,7 @@
 """The outbox: take a delivery under a lease, send it outside any transaction, note the outcome."""
 
 import logging
-import random
-from datetime import datetime, timedelta
+from datetime import datetime
 from functools import cache
 
 from django.conf import settings
@@ -13,13 +12,10 @@ from alerts.texts import destination_for, notification_for
 from alerts.transports.base import DeliveryError, Transport
 from alerts.transports.fcm import FcmClient
 from alerts.transports.push import Push
+from ruuvinet.lib.outbox import GIVE_UP_AFTER, LEASE, retry_delay
 
 log = logging.getLogger(__name__)
 
-LEASE = timedelta(minutes=2)  # several times what one attempt may take
-FIRST_RETRY = timedelta(seconds=30)
-LONGEST_RETRY = timedelta(hours=1)
-GIVE_UP_AFTER = timedelta(days=1)
 NO_CREDENTIALS = "no credentials"
 
 
@@ -82,14 +78,6 @@ def _note_failure(
         finish(delivery, Delivery.Status.FAILED, error.message)
     else:
         _update(delivery, next_attempt_at=retry_at, outcome=error.message[:255])
-
-
-def retry_delay(attempts: int, retry_after_s: float | None) -> timedelta:
-    """How long to wait after the `attempts`-th failure: doubling, spread, at least as asked."""
-    doubled: timedelta = FIRST_RETRY * 2 ** min(attempts - 1, 10)
-    delay = min(doubled, LONGEST_RETRY)
-    spread = delay * random.uniform(0.5, 1.5)  # noqa: S311  # not a secret: keeps retries apart
-    return max(spread, timedelta(seconds=retry_after_s or 0))
 
 
 def finish(

@@ -8,7 +8,6 @@ from django.utils import timezone
 from django.views.decorators.csrf import csrf_exempt
 from rest_framework.request import Request
 from rest_framework.response import Response
-from rest_framework.views import APIView
 
 from gateways import record as recording
 from gateways import services
@@ -23,6 +22,7 @@ from ruuvinet.lib.api import (
     success_body,
 )
 from ruuvinet.lib.mac import Mac
+from ruuvinet.lib.views import ApiView
 from sensors.services import register_sensor
 
 
@@ -55,7 +55,7 @@ def _reply_to(request: HttpRequest) -> recording.Reply:
     )
 
 
-class InternalView(APIView):
+class InternalView(ApiView):
     """Guarded by `X-Internal-Secret`; an unset INTERNAL_SECRET lets nobody in."""
 
     refusal: type[Forbidden] | type[Unauthorized] = Forbidden

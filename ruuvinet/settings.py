@@ -86,10 +86,12 @@ INSTALLED_APPS = [
     "whitenoise.runserver_nostatic",
     "django.contrib.staticfiles",
     "rest_framework",
+    "corsheaders",
     "axes",
 ]
 MIDDLEWARE = [
     "ruuvinet.lib.http.TrustedProxyMiddleware",  # first: all others see the true client
+    "corsheaders.middleware.CorsMiddleware",  # around all that may answer an error
     "django.middleware.security.SecurityMiddleware",
     "whitenoise.middleware.WhiteNoiseMiddleware",
     "django.contrib.sessions.middleware.SessionMiddleware",
@@ -172,8 +174,13 @@ WEB_THREADS = env.int("WEB_THREADS", default=256 if EMBEDDED_DATABASE else 32)
 QUEUE_LIMIT = env.int("QUEUE_LIMIT", default=WEB_THREADS * 3 // 4)
 
 # --- Mail and push -----------------------------------------------------------------------
-vars().update(env.email_url("EMAIL_URL", default="consolemail://"))
-DEFAULT_FROM_EMAIL = SERVER_EMAIL = env.str("DEFAULT_FROM_EMAIL", default="ruuvinet@localhost")
+# Without a mail server mails stay in the console, where a superuser may read them: accounts.mail.
+EMAIL_URL = env.str("EMAIL_URL", default="")
+vars().update(env.email_url("EMAIL_URL", default="dummymail://"))
+EMAIL_TIMEOUT = 20  # seconds; far below the lease of a mail
+DEFAULT_FROM_EMAIL = SERVER_EMAIL = env.str(
+    "DEFAULT_FROM_EMAIL", default=f"Ruuvi <noreply@{_public.hostname or 'localhost'}>"
+)
 FCM_SERVICE_ACCOUNT_FILE = env.str("FCM_SERVICE_ACCOUNT_FILE", default="")
 FCM_BASE_URL = env.str("FCM_BASE_URL", default="")
 
@@ -186,6 +193,14 @@ REST_FRAMEWORK = {
     "DEFAULT_PERMISSION_CLASSES": [],
     "UNAUTHENTICATED_USER": None,
 }
+
+# The web UI lives on another origin and sends its token in a header, never a cookie.
+CORS_ALLOW_ALL_ORIGINS = True
+CORS_URLS_REGEX = r"^/(?!admin(/|$))"
+CORS_ALLOW_METHODS = ["GET", "POST", "PUT", "DELETE", "OPTIONS"]
+CORS_ALLOW_HEADERS = ["Authorization", "Content-Type"]  # "*" would leave Authorization out
+CORS_EXPOSE_HEADERS = ["Retry-After"]
+CORS_PREFLIGHT_MAX_AGE = 86400
 
 # --- Jobs --------------------------------------------------------------------------------
 CELERY_TASK_IGNORE_RESULT = True

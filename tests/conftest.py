@@ -1,6 +1,6 @@
 """What every test may rely on: a database of its own, an empty broker and cache, and the cast."""
 
-from collections.abc import Generator, Iterator
+from collections.abc import Callable, Generator, Iterator
 from typing import Any
 
 import hypothesis
@@ -9,9 +9,12 @@ import redis
 from django.conf import settings
 from django.core.cache import cache
 from django.db import connection
+from django.utils import timezone
 from pytest_django import DjangoDbBlocker
+from rest_framework.test import APIClient
 
 from accounts.models import User
+from accounts.services import issue_token
 from gateways import directory
 
 # No timing asserts: a busy machine is no reason to fail.
@@ -59,6 +62,19 @@ def bob(db: None) -> User:
 def charlie(db: None) -> User:
     """He is a stranger."""
     return User.objects.create_user(email="charlie@example.com")
+
+
+@pytest.fixture
+def signed_in() -> Callable[[User], APIClient]:
+    """`signed_in(alice)` is an app in which alice signed in; it posts JSON."""
+
+    def signed_in(user: User) -> APIClient:
+        client = APIClient()
+        client.default_format = "json"
+        client.credentials(HTTP_AUTHORIZATION=f"Bearer {issue_token(user, timezone.now())}")
+        return client
+
+    return signed_in
 
 
 @pytest.fixture(scope="session")

@@ -48,7 +48,7 @@ ENVIRONMENT = {
     "GATEWAY_RATE_S": "60",
     "WEB_THREADS": "64",
     "QUEUE_LIMIT": "48",
-    "EMAIL_URL": "consolemail://",
+    "EMAIL_URL": "",
     "DEFAULT_FROM_EMAIL": "ruuvinet@localhost",
     "FCM_SERVICE_ACCOUNT_FILE": "",
     "FCM_BASE_URL": "",
