@@ -19,8 +19,11 @@ class AlertRuleQuerySet(models.QuerySet["AlertRule"]):
     def judged(self) -> "AlertRuleQuerySet":
         """Those that count: enabled, of a person who is active and may read the sensor."""
         shared = Access.objects.filter(user=OuterRef("user"), sensor=OuterRef("sensor"))
+        public = Q(sensor__public=True, sensor__owner__isnull=False)
         return self.filter(
-            Exists(shared) | Q(sensor__owner=F("user")), enabled=True, user__is_active=True
+            Exists(shared) | Q(sensor__owner=F("user")) | public,
+            enabled=True,
+            user__is_active=True,
         )
 
 

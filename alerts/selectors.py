@@ -9,7 +9,7 @@ from typing import NamedTuple
 
 from django.conf import settings
 from django.db import connection
-from django.db.models import Exists, OuterRef, Q, QuerySet
+from django.db.models import Exists, OuterRef, QuerySet
 
 from accounts.models import User, UserSetting
 from alerts.models import AlertRule, Delivery, EvaluationMark, PushToken, Webhook
@@ -22,18 +22,12 @@ from sensors.models import DENSE_INTERVAL_S, Access, Latest, Sensor
 from subscriptions.limits import Limits, limits_for
 
 
-def readable_by(user: User) -> QuerySet[Sensor]:
-    """The sensors that `user` may read, and so have alerts on."""
-    shared = Access.objects.filter(user=user, sensor=OuterRef("pk"))
-    return Sensor.objects.filter(Q(owner=user) | Exists(shared))
-
-
 def rules_by_sensor(user: User, sensor: Mac | None) -> dict[Mac, list[AlertRule]]:
     """The rules of `user` for each sensor that `user` may read, or for `sensor` alone. Two queries.
 
     Raises Forbidden if `sensor` is not one of those.
     """
-    readable = readable_by(user)
+    readable = Sensor.objects.readable_by(user)
     if sensor is not None:
         readable = readable.filter(mac=sensor)
     sensors = {each.mac: each for each in readable}

@@ -14,11 +14,12 @@ from kombu.exceptions import ChannelError, KombuError
 from accounts.models import User
 from alerts.models import AlertEvent, AlertRule, EvaluationMark, ListeningSpan, PushToken
 from alerts.offline import LISTENING_GAP_S
-from alerts.selectors import readable_by, ruled_sensors
+from alerts.selectors import ruled_sensors
 from ruuvinet.lib.api import Forbidden, MissingArgument, NotFound
 from ruuvinet.lib.edits import edit_time
 from ruuvinet.lib.mac import Mac
-from sensors.models import Latest
+from sensors.models import Latest, Sensor
+from sensors.services import locked_sensor
 
 log = logging.getLogger(__name__)
 
@@ -64,7 +65,8 @@ def edit_rule(
     `timestamp` is when the app says it was edited (Unix seconds). Raises Forbidden, MissingLimits,
     NewerExists.
     """
-    if not readable_by(user).filter(mac=sensor).exists():
+    locked_sensor(sensor)  # otherwise a share that ends just now would leave a rule behind
+    if not Sensor.objects.readable_by(user).filter(mac=sensor).exists():
         raise Forbidden("Forbidden.")
     _lock(sensor, at)
     rule = AlertRule.objects.filter(user=user, sensor=sensor, type=type_).first()
@@ -129,6 +131,7 @@ def _is_same(stored: AlertRule, rule: AlertRule, *, but: str = "") -> bool:
 
 def delete_rules(*, sensor: Mac, users: Collection[int] | None = None, at: datetime) -> None:
     """Forget the rules for `sensor`, of `users` or of everybody: who cannot read has no alerts."""
+    list(EvaluationMark.objects.select_for_update().filter(sensor=sensor))  # not while it is judged
     rules = AlertRule.objects.filter(sensor=sensor)
     if users is not None:
         rules = rules.filter(user__in=users)

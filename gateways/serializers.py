@@ -3,6 +3,7 @@
 from rest_framework import serializers
 
 from ruuvinet.lib.mac import Mac
+from sensors.secret import digits_of
 
 
 class MacAddress(serializers.CharField):
@@ -37,3 +38,20 @@ class WhitelistRequest(StrictSerializer):
 
 class BlacklistRequest(StrictSerializer):
     macAddress = MacAddress()
+
+
+class SensorSecret(serializers.CharField):
+    """Eight bytes in hex."""
+
+    def to_internal_value(self, data: str) -> str:
+        text = super().to_internal_value(data)
+        try:
+            digits_of(text)
+        except ValueError as error:
+            raise serializers.ValidationError(str(error)) from error
+        return text
+
+
+class RegisterSensorRequest(StrictSerializer):
+    macAddress = MacAddress()
+    secret = SensorSecret()

@@ -12,7 +12,7 @@ from rest_framework.response import Response
 from gateways import record as recording
 from gateways import services
 from gateways.models import Gateway
-from gateways.serializers import BlacklistRequest, WhitelistRequest
+from gateways.serializers import BlacklistRequest, RegisterSensorRequest, WhitelistRequest
 from gateways.wire import MAX_BODY_BYTES
 from ruuvinet.lib.api import (
     Forbidden,
@@ -23,6 +23,7 @@ from ruuvinet.lib.api import (
 )
 from ruuvinet.lib.mac import Mac
 from ruuvinet.lib.views import ApiView
+from sensors.services import register_sensor
 
 
 @csrf_exempt
@@ -113,6 +114,16 @@ class GatewayInfo(InternalView):
             "InvalidSignatureTimestamp": _unix(gateway.rejected_at),
         }
         return Response(success_body({"gateway": info}))
+
+
+class RegisterSensor(InternalView):
+    def post(self, request: Request) -> Response:
+        """Remember a sensor that was made, and its secret. 409 when another secret is known."""
+        asked = RegisterSensorRequest(data=request.data)
+        asked.is_valid(raise_exception=True)
+        mac = asked.validated_data["macAddress"]
+        register_sensor(mac=Mac.parse(mac), secret=asked.validated_data["secret"])
+        return Response(success_body({"sensor": mac, "macAddress": mac}))
 
 
 def _unix(at: datetime | None) -> int:
