@@ -13,6 +13,7 @@ admin.site.site_url = None  # there is no other site to view
 urlpatterns = [
     path("", RedirectView.as_view(pattern_name="admin:index")),
     path("", include("gateways.urls")),
+    path("", include("subscriptions.urls")),
     path("health", health),
     path("admin", RedirectView.as_view(pattern_name="admin:index")),  # as people type it
     path("admin/", admin.site.urls),
