@@ -14,15 +14,16 @@ from django.conf import settings
 from django.core.mail import EmailMultiAlternatives
 from django.db import transaction
 from django.db.models import F
-from django.template import Context, engines
+from django.template import Context, Engine
 from django.template.loader import render_to_string
 
-from accounts.models import OutgoingMail, UserSetting
+from accounts.models import OutgoingMail, User, UserSetting
 from ruuvinet.lib.outbox import GIVE_UP_AFTER, LEASE, retry_delay
 
 log = logging.getLogger(__name__)
 
 LANGUAGES = ("en", "fi", "sv")
+SIGN_IN = "SignIn"  # AccountVerification or ResetCredentials: which one is decided by the worker
 KEPT_FOR = timedelta(days=30)
 # What people may switch off; codes and invitations they may not, or they could not sign in.
 NOTIFICATIONS = {"ShareNotification", "UnshareNotification", "UnshareByShareeNotification"}
@@ -154,9 +155,10 @@ def tidy(*, now: datetime) -> None:
 def render(mail: OutgoingMail) -> tuple[str, str, str]:
     """Subject, text and HTML of a mail."""
     variables = json.loads(mail.variables)
-    name = f"mail/{_language(mail.address)}/{mail.template}.txt"
+    name = f"mail/{_language(mail.address)}/{_template(mail)}.txt"
     # Plain text: what people call their sensors is escaped once, in the HTML.
-    words = engines["django"].engine.get_template(name).render(Context(variables, autoescape=False))
+    plain = Context(variables, autoescape=False)
+    words = Engine.get_default().get_template(name).render(plain)
     subject, _, body = words.strip().partition("\n")
     context = {
         "paragraphs": body.strip().split("\n\n"),
@@ -183,6 +185,13 @@ def _message(mail: OutgoingMail) -> EmailMultiAlternatives:
     )
     message.attach_alternative(html, "text/html")
     return message
+
+
+def _template(mail: OutgoingMail) -> str:
+    if mail.template != SIGN_IN:
+        return mail.template
+    known = User.objects.filter(email=mail.address).exists()
+    return "ResetCredentials" if known else "AccountVerification"
 
 
 def _language(address: str) -> str:

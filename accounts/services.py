@@ -1,4 +1,4 @@
-"""Verbs on people and their sessions."""
+"""Verbs on people, their sessions and settings."""
 
 import hashlib
 import re
@@ -6,13 +6,28 @@ import secrets
 import string
 from datetime import datetime, timedelta
 
-from accounts.models import AccessToken, User
+from django.conf import settings
+from django.db import transaction
+
+from accounts.codes import LIFETIME, Purpose, make_code
+from accounts.mail import queue_mail
+from accounts.models import AccessToken, User, UserSetting
+from ruuvinet.lib.api import DomainError, InvalidFormat
+from ruuvinet.lib.edits import edit_time
+from ruuvinet.lib.rates import Rate
 
 TOKEN_UNUSED_FOR = timedelta(days=180)
 USED_PRECISION = timedelta(minutes=1)  # not a write for every read
+MAX_SETTINGS = 500  # several times what all apps together know
+DELETION_MAILS = Rate("request-delete", limit=10, window=timedelta(hours=1))
 
 _SECRET_LETTERS = string.ascii_letters + string.digits
 _TOKEN = re.compile(r"([0-9a-f]{4,64})/([0-9A-Za-z]{64})")
+
+
+class NotYours(DomainError):
+    status = 403
+    code = "ER_UNAUTHORIZED"
 
 
 def issue_token(user: User, at: datetime) -> str:
@@ -47,6 +62,39 @@ def purge_tokens(at: datetime) -> int:
     """Forget sessions that nobody used for TOKEN_UNUSED_FOR; returns how many."""
     old = AccessToken.objects.filter(last_used_at__lte=at - TOKEN_UNUSED_FOR)
     return old.delete()[0]
+
+
+@transaction.atomic
+def save_setting(*, user: User, name: str, value: str, timestamp: int | None, now: datetime) -> str:
+    """Keep what a person chose; returns `added` or `updated`. Raises NewerExists, InvalidFormat.
+
+    `timestamp` is when the client made the edit, Unix seconds; None for now.
+    """
+    # Two edits at once must not both find no newer one. No key: a new session need not wait.
+    User.objects.select_for_update(no_key=True).get(pk=user.pk)
+    stored = UserSetting.objects.filter(user=user, name=name).first()
+    edited_at = edit_time(timestamp, stored=stored.edited_at if stored else None, now=now)
+    if stored is None and user.settings.count() >= MAX_SETTINGS:
+        raise InvalidFormat("Too many settings.")
+    fields = {"value": value, "edited_at": edited_at}
+    UserSetting.objects.update_or_create(user=user, name=name, defaults=fields)
+    return "updated" if stored else "added"
+
+
+@transaction.atomic
+def request_deletion(*, user: User, email: str, at: datetime) -> None:
+    """Mail `user` a link that deletes the account. Raises NotYours, Throttled."""
+    if email != user.email:
+        raise NotYours("Unauthorized request.")
+    DELETION_MAILS.ensure(str(user.pk), at)
+    code = make_code(Purpose.DELETE_ACCOUNT, email=email, at=at)
+    queue_mail(
+        "DeleteAccount",
+        to=email,
+        variables={"link": f"{settings.PUBLIC_URL}/verify-delete?token={code}"},
+        at=at,
+        expires_at=at + LIFETIME[Purpose.DELETE_ACCOUNT],
+    )
 
 
 def _hash(secret: str) -> str:

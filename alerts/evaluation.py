@@ -13,7 +13,7 @@ from django.db import transaction
 from django.db.models import Exists, F, OuterRef, Q
 
 from alerts.models import AlertEvent, AlertRule, Delivery, EvaluationMark, PushToken
-from alerts.rules import Breach, Verdict, judge, sample_of
+from alerts.rules import MOVEMENT, QUANTITIES, Breach, Verdict, judge, sample_of
 from alerts.selectors import Unjudged, unjudged
 from ruuvinet.lib.mac import Mac
 from sensors.decoders import decode_advertisement
@@ -72,6 +72,7 @@ class _Judging:
             sensor__in=marks,
             enabled=True,
             user__is_active=True,
+            type__in=[MOVEMENT, *QUANTITIES],
         )
         for rule in enabled.select_related("sensor"):
             self.rules[rule.sensor_id].append(rule)

@@ -7,7 +7,9 @@ from typing import NamedTuple
 from django.db import connection
 from django.db.models import Exists, OuterRef
 
+from accounts.models import User
 from alerts.models import AlertRule, EvaluationMark
+from alerts.serializers import AlertItem, alert_item
 from ruuvinet.lib.mac import Mac
 from sensors.models import DENSE_INTERVAL_S, Latest
 
@@ -36,6 +38,15 @@ _UNJUDGED = """
     WHERE k.sensor_id IN ({sensors})
     ORDER BY 2, 1 LIMIT {limit}
 """
+
+
+def alert_items_of(user: User, sensors: Collection[Mac]) -> dict[Mac, list[AlertItem]]:
+    """The rules of `user` for each of `sensors`, an empty list where there are none. One query."""
+    items: dict[Mac, list[AlertItem]] = {sensor: [] for sensor in sensors}
+    for rule in AlertRule.objects.filter(user=user).order_by("pk"):
+        if rule.sensor_id in items:
+            items[rule.sensor_id].append(alert_item(rule))
+    return items
 
 
 def unjudged(marks: Collection[EvaluationMark], limit: int) -> list[Unjudged]:

@@ -9,7 +9,7 @@ from django.db import transaction
 from kombu.exceptions import ChannelError, KombuError
 
 from accounts.models import User
-from alerts.models import AlertRule, EvaluationMark, PushToken
+from alerts.models import AlertEvent, AlertRule, EvaluationMark, PushToken
 from alerts.selectors import ruled_sensors
 from ruuvinet.lib.mac import Mac
 from sensors.models import Latest
@@ -65,6 +65,15 @@ def configure_rule(rule: AlertRule, *, at: datetime) -> AlertRule:
     rule.save()
     rule.events.filter(resolved_at=None).update(resolved_at=at)
     return rule
+
+
+def delete_rules(*, sensor: Mac, users: Collection[int] | None = None, at: datetime) -> None:
+    """Forget the rules for `sensor`, of `users` or of everybody: who cannot read has no alerts."""
+    rules = AlertRule.objects.filter(sensor=sensor)
+    if users is not None:
+        rules = rules.filter(user__in=users)
+    AlertEvent.objects.filter(rule__in=rules, resolved_at=None).update(resolved_at=at)
+    rules.delete()
 
 
 def _last_movement_counter(sensor: Mac) -> int:

@@ -66,6 +66,9 @@ _any_host = HOST in {"0.0.0.0", "::"} and not env.str("PUBLIC_URL", default="") 
 ALLOWED_HOSTS = (
     ["*"] if _any_host else [_public.hostname or "localhost", "localhost", "127.0.0.1", "[::1]"]
 )
+# Where the Ruuvi Station web UI is; the link in a sign-in mail can go on to it.
+STATION_URL = env.str("STATION_URL", default="").rstrip("/")
+IOS_APP_ID = env.str("IOS_APP_ID", default="")
 CSRF_TRUSTED_ORIGINS = [f"{_public.scheme}://{_public.netloc}"]
 SESSION_COOKIE_SECURE = CSRF_COOKIE_SECURE = _https
 SECURE_HSTS_SECONDS = 365 * 86400 if _https else 0
@@ -153,6 +156,38 @@ else:
     DATABASES["default"]["CONN_HEALTH_CHECKS"] = True
     DATABASES["default"].setdefault("OPTIONS", {}).setdefault("connect_timeout", 2)
 
+# --- Cache: how often somebody called -----------------------------------------------------
+_local_cache = {
+    "BACKEND": "django.core.cache.backends.locmem.LocMemCache",
+    "OPTIONS": {"MAX_ENTRIES": 100_000},  # it forgets at random when full
+}
+_redis_cache = {
+    "BACKEND": "django.core.cache.backends.redis.RedisCache",
+    "LOCATION": REDIS_URL,
+    "KEY_PREFIX": "ruuvinet",
+    "OPTIONS": {"socket_timeout": 1, "socket_connect_timeout": 1},
+}
+CACHES = {"default": _redis_cache if REDIS_URL else _local_cache, "local": _local_cache}
+
+# --- Pictures of sensors -------------------------------------------------------------------
+# Below the data folder, unless a bucket or another place is named.
+_picture_folder = {
+    "location": str(DATA_DIR),
+    "base_url": env.str("PUBLIC_URL", default="").rstrip("/") + "/",
+    "allow_overwrite": True,  # an app repeats an upload whose answer it did not get
+}
+_picture_storage = env.str("PICTURE_STORAGE", default="")
+STORAGES = {
+    "default": {"BACKEND": "django.core.files.storage.FileSystemStorage"},
+    "staticfiles": {"BACKEND": "django.contrib.staticfiles.storage.StaticFilesStorage"},
+    "pictures": {
+        "BACKEND": _picture_storage or "django.core.files.storage.FileSystemStorage",
+        "OPTIONS": env.json("PICTURE_STORAGE_OPTIONS", default={})
+        if _picture_storage
+        else _picture_folder,
+    },
+}
+
 # --- People and secrets ------------------------------------------------------------------
 AUTH_USER_MODEL = "accounts.User"
 AUTHENTICATION_BACKENDS = [
@@ -199,6 +234,7 @@ REST_FRAMEWORK = {
     "DEFAULT_RENDERER_CLASSES": ["rest_framework.renderers.JSONRenderer"],
     "DEFAULT_AUTHENTICATION_CLASSES": [],
     "DEFAULT_PERMISSION_CLASSES": [],
+    "DEFAULT_THROTTLE_CLASSES": ["subscriptions.throttling.PlanThrottle"],
     "UNAUTHENTICATED_USER": None,
 }
 

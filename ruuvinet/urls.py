@@ -4,6 +4,8 @@ from django.contrib import admin
 from django.urls import include, path
 from django.views.generic import RedirectView
 
+from ruuvinet.account_views import Verify, VerifyDelete
+from ruuvinet.sensor_views import Contest, SensorsDense, Unclaim, Unshare, Update
 from ruuvinet.views import health
 
 admin.site.site_header = admin.site.site_title = "RuuviNet"
@@ -14,6 +16,17 @@ urlpatterns = [
     path("", RedirectView.as_view(pattern_name="admin:index")),
     path("", include("gateways.urls")),
     path("", include("subscriptions.urls")),
+    path("", include("accounts.urls")),
+    path("verify", Verify.as_view()),
+    path("verify/<token>", Verify.as_view()),
+    path("verify-delete", VerifyDelete.as_view()),
+    path("verify-delete/<token>", VerifyDelete.as_view()),
+    path("", include("sensors.urls")),
+    path("sensors-dense", SensorsDense.as_view()),
+    path("contest-sensor", Contest.as_view()),
+    path("unclaim", Unclaim.as_view()),
+    path("unshare", Unshare.as_view()),
+    path("update", Update.as_view()),
     path("health", health),
     path("admin", RedirectView.as_view(pattern_name="admin:index")),  # as people type it
     path("admin/", admin.site.urls),

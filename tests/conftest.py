@@ -8,7 +8,7 @@ import hypothesis
 import pytest
 import redis
 from django.conf import settings
-from django.core.cache import cache
+from django.core.cache import cache, caches
 from django.db import connection
 from django.utils import timezone
 from pytest_django import DjangoDbBlocker
@@ -118,13 +118,14 @@ def redis_client() -> Iterator[redis.Redis | None]:
 
 @pytest.fixture(autouse=True)
 def _nothing_left_by_other_tests(redis_client: redis.Redis | None) -> None:
-    cache.clear()
-    # Messages only: Celery's open connections rely on the queues that they declared.
+    caches["local"].clear()
+    # Messages and counts: Celery's open connections rely on the queues that they declared.
     if redis_client:
         for key in redis_client.scan_iter():
             if not key.startswith(b"_kombu.binding."):
                 redis_client.delete(key)
     else:
+        cache.clear()
         for message in (settings.DATA_DIR / "broker").glob("*.msg"):
             message.unlink()
 

@@ -140,9 +140,10 @@ _REFUSALS = {
 def _refusal(exc: exceptions.APIException) -> Response:
     message, code = _REFUSALS.get(exc.status_code, (str(exc.detail), None))
     response = Response(error_body(message, code), status=exc.status_code)
-    if isinstance(exc, exceptions.Throttled) and exc.wait is not None:
-        response["Retry-After"] = str(ceil(exc.wait))
-    if challenge := getattr(exc, "auth_header", None):  # DRF puts it there for a 401
+    # DRF puts these there for a 429 and a 401.
+    if (wait_s := getattr(exc, "wait", None)) is not None:
+        response["Retry-After"] = str(ceil(wait_s))
+    if challenge := getattr(exc, "auth_header", None):
         response["WWW-Authenticate"] = challenge
     return response
 

@@ -23,8 +23,9 @@ def edit_time(timestamp: int | None, *, stored: datetime | None, now: datetime) 
     and, for what was never stored, 0, with which Android posts what nobody edited yet.
     """
     edited_at = now.replace(microsecond=0)
-    given_none = timestamp is None or (timestamp == 0 and stored is None)
-    if not given_none and timestamp <= int((now + MAX_AHEAD).timestamp()):
+    if timestamp == 0 and stored is None:
+        timestamp = None
+    if timestamp is not None and timestamp <= int((now + MAX_AHEAD).timestamp()):
         edited_at = datetime.fromtimestamp(timestamp, UTC)
     if stored is not None and int(stored.timestamp()) > int(edited_at.timestamp()):
         raise NewerExists

@@ -147,7 +147,7 @@ def test_humidity_beyond_100_by_an_offset_is_100_for_derived_quantities():
 
 
 def test_every_type_of_the_wire_has_a_judge():
-    assert set(AlertRule.Type.values) == {MOVEMENT, *QUANTITIES}
+    assert set(AlertRule.Type.values) == {MOVEMENT, "offline", *QUANTITIES}
 
 
 # --- movement ------------------------------------------------------------------------------
