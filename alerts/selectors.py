@@ -18,7 +18,7 @@ from alerts.serializers import AlertItem, alert_item
 from alerts.words import Preferences
 from ruuvinet.lib.api import Forbidden
 from ruuvinet.lib.mac import Mac
-from sensors.models import DENSE_INTERVAL_S, Access, Latest, Sensor
+from sensors.models import DENSE_INTERVAL_S, Access, Latest, Sensor, fallback_name
 from subscriptions.limits import Limits, limits_for
 
 
@@ -176,7 +176,7 @@ def names_of(pairs: Collection[tuple[int, Mac]]) -> dict[tuple[int, Mac], str]:
     accesses = Access.objects.filter(sensor__in={sensor for _, sensor in pairs})
     own = {(a.user_id, a.sensor_id): a.name for a in accesses}
     return {
-        (user, mac): own.get((user, mac)) or Sensor(mac=mac).fallback_name for user, mac in pairs
+        (user, mac): own.get((user, mac)) or fallback_name(mac) for user, mac in pairs
     }
 
 

@@ -19,6 +19,11 @@ app.conf.beat_schedule = {
         "schedule": 86400.0,
         "options": {"expires": 3600},
     },
+    "audit-trail": {
+        "task": "accounts.purge_audit_trail",
+        "schedule": 86400.0,
+        "options": {"expires": 3600},
+    },
     "partitions": {
         "task": "sensors.ensure_partitions",
         "schedule": 3600.0,

@@ -44,6 +44,13 @@ INTERNAL_SECRET = env.str("INTERNAL_SECRET", default="")
 SHOP_SECRET = env.str("SHOP_SECRET", default="")
 DEBUG = env.bool("DEBUG", default=False)
 
+# --- Internal API ------------------------------------------------------------------------
+INTERNAL_NETWORKS = [ip_network(n.strip()) for n in env.list("INTERNAL_NETWORKS", default=[])]
+SHOP_NETWORKS = [ip_network(n.strip()) for n in env.list("SHOP_NETWORKS", default=[])]
+INTERNAL_REFUSE_UNKNOWN_KEYS = env.bool("INTERNAL_REFUSE_UNKNOWN_KEYS", default=True)
+WHITELIST_SEEN_ONLY = env.bool("WHITELIST_SEEN_ONLY", default=False)
+AUDIT_RETENTION_DAYS = env.int("AUDIT_RETENTION_DAYS", default=365)
+
 # --- What the world calls us -------------------------------------------------------------
 HOST: str = env.str("HOST", default="127.0.0.1")
 PORT = env.int("PORT", default=8000)
@@ -95,6 +102,7 @@ INSTALLED_APPS = [
 MIDDLEWARE = [
     "ruuvinet.lib.http.TrustedProxyMiddleware",  # first: all others see the true client
     "corsheaders.middleware.CorsMiddleware",  # around all that may answer an error
+    "gateways.networks.BlockedNetworksMiddleware",
     "django.middleware.security.SecurityMiddleware",
     "whitenoise.middleware.WhiteNoiseMiddleware",
     "django.contrib.sessions.middleware.SessionMiddleware",

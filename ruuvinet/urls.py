@@ -16,6 +16,7 @@ urlpatterns = [
     path("", RedirectView.as_view(pattern_name="admin:index")),
     path("", include("gateways.urls")),
     path("", include("alerts.urls")),
+    path("", include("subscriptions.urls")),
     path("", include("accounts.urls")),
     path("verify", Verify.as_view()),
     path("verify/<token>", Verify.as_view()),
