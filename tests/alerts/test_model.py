@@ -147,7 +147,7 @@ class Lives(RuleBasedStateMachine):
             transaction.set_rollback(True)
 
     @rule(late=st.integers(1, 4000), temperature=st.sampled_from([5.0, 9.5]))
-    @precondition(lambda self: not self.waiting)
+    @precondition(lambda self: self.slots and not self.waiting)
     def a_sample_from_the_past_comes(self, late: int, temperature: float) -> None:
         payload = FORMAT_5.format(temperature=round(temperature / 0.005), movement=99)
         self._store(self.now - late, bytes.fromhex(payload))
