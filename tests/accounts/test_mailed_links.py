@@ -94,7 +94,9 @@ class TestDeletion:
     def test_a_link_is_mailed(self, alice, signed_in, mailed):
         reply = self.ask(signed_in(alice), "Alice@Example.com")
         assert reply.json() == {"result": "success", "data": {"email": "alice@example.com"}}
-        assert re.search(r"/verify-delete\?token=[A-Z0-9]{32}$", mailed("alice@example.com")["link"])
+        assert re.search(
+            r"/verify-delete\?token=[A-Z0-9]{32}$", mailed("alice@example.com")["link"]
+        )
 
     @pytest.mark.parametrize(
         ("body", "status", "code"),
