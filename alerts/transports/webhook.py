@@ -12,7 +12,7 @@ import ssl
 import threading
 import time
 from datetime import UTC, datetime
-from http.client import HTTPConnection, HTTPException, HTTPResponse, HTTPSConnection
+from http.client import HTTPConnection, HTTPException, HTTPSConnection
 from ipaddress import IPv6Address, IPv6Network, ip_address
 from urllib.parse import SplitResult, urlsplit
 
@@ -46,12 +46,12 @@ class Webhook(Transport):
             "X-RuuviNet-Signature": signature(destination.secret, sent_at, body),
         }
         try:
-            response = _post(url, body, headers)
+            status, retry_after = _post(url, body, headers)
         except (OSError, HTTPException, ValueError) as error:
             late = isinstance(error, TimeoutError)
             what = "did not answer in time" if late else "could not be reached"
             raise DeliveryError(f"the server {what}", permanent=False) from error
-        _judge(response)
+        _judge(status, retry_after)
 
 
 def document_for(notification: Notification) -> dict[str, object]:
@@ -78,7 +78,8 @@ def signature(secret: str, sent_at: int, body: bytes) -> str:
     return "sha256=" + hmac.new(secret.encode(), signed, hashlib.sha256).hexdigest()
 
 
-def _post(url: SplitResult, body: bytes, headers: dict[str, str]) -> HTTPResponse:
+def _post(url: SplitResult, body: bytes, headers: dict[str, str]) -> tuple[int, str | None]:
+    """Status and Retry-After of the answer, whose body nobody reads."""
     secure = url.scheme == "https"
     if not url.hostname or (not secure and not settings.WEBHOOK_PRIVATE_ADDRESSES):
         raise _refused("the URL is not one of https")
@@ -89,7 +90,8 @@ def _post(url: SplitResult, body: bytes, headers: dict[str, str]) -> HTTPRespons
     try:
         path = (url.path or "/") + (f"?{url.query}" if url.query else "")
         connection.http.request("POST", path, body, headers)
-        return connection.http.getresponse()
+        with connection.http.getresponse() as response:
+            return response.status, response.getheader("Retry-After")
     finally:
         alarm.cancel()
         connection.http.close()
@@ -141,14 +143,13 @@ def _refused(why: str) -> DeliveryError:
     return DeliveryError(why, permanent=True)
 
 
-def _judge(response: HTTPResponse) -> None:
-    status = response.status
+def _judge(status: int, retry_after: str | None) -> None:
     if 200 <= status < 300:
         return
     if status == 410:
         raise DeliveryError("the server wants no more (410)", permanent=True, retire_address=True)
     temporary = status in (408, 425, 429) or status >= 500
-    after = retry_after_s(response.getheader("Retry-After"), now=datetime.now(tz=UTC))
+    after = retry_after_s(retry_after, now=datetime.now(tz=UTC))
     raise DeliveryError(
         f"the server answered {status}", permanent=not temporary, retry_after_s=after
     )

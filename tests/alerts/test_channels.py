@@ -125,7 +125,7 @@ def test_a_mail_is_in_the_persons_units_and_language(fire, alice, start, setting
         settings.EMAIL_URL, settings.EMAIL_HOST, settings.EMAIL_PORT = "smtp://", "127.0.0.1", port
         delivery.drain("email", clock=lambda: start + timedelta(seconds=62))
     (mail,) = server.mails
-    assert mail["Subject"] == "Porch: Temperatur 49,1 °F, över gränsen 46,4 °F"
+    assert mail["Subject"].strip() == "Porch: Temperatur 49,1 °F, över gränsen 46,4 °F"
     assert "Meddelande: dörren" in mail.get_body(("plain",)).get_content()
 
 

@@ -10,7 +10,7 @@ from datetime import UTC, datetime
 
 import pytest
 from django.db import transaction
-from hypothesis import HealthCheck, settings
+from hypothesis import HealthCheck, Phase, settings
 from hypothesis import strategies as st
 from hypothesis.extra.django import TestCase
 from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule
@@ -26,6 +26,9 @@ from tests.alerts.conftest import FORMAT_5
 
 PORCH = Mac.parse("EF:54:4A:E7:1D:9E")
 START = int(datetime(2026, 4, 1, 12, 0, tzinfo=UTC).timestamp())
+
+
+NO_SHRINKING = (Phase.explicit, Phase.reuse, Phase.generate)  # which would take minutes
 
 
 def instant(at: int) -> datetime:
@@ -209,6 +212,7 @@ class TestLives(Lives.TestCase, TestCase):
         max_examples=25,
         stateful_step_count=40,
         deadline=None,
+        phases=NO_SHRINKING,
         suppress_health_check=list(HealthCheck),
     )
 
@@ -220,5 +224,6 @@ class TestLongLives(Lives.TestCase, TestCase):
         max_examples=200,
         stateful_step_count=80,
         deadline=None,
+        phases=NO_SHRINKING,
         suppress_health_check=list(HealthCheck),
     )

@@ -32,7 +32,7 @@ def test_a_mail_says_what_happened_where_and_when_in_text_and_html(server, setti
     Email().send(MAIL, ALICE)
     (mail,) = server.mails
     assert mail["To"] == "alice@example.com"
-    assert mail["Subject"] == "Fridge: Temperature 8.5 °C, above the limit of 8 °C"
+    assert mail["Subject"].strip() == "Fridge: Temperature 8.5 °C, above the limit of 8 °C"
     for part in parts(mail):
         for said in (
             "Temperature 8.5 °C, above the limit of 8 °C.",
