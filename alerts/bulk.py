@@ -34,7 +34,7 @@ def update_rows(
     sql = f"UPDATE {table} SET {assignments} WHERE {found}{and_only}"  # noqa: S608  # our names
     with connection.cursor() as cursor:
         cursor.executemany(sql, [(*row[len(keys) :], *row[: len(keys)]) for row in rows])
-        return cursor.rowcount
+        return int(cursor.rowcount)
 
 
 def _from_arrays(
@@ -57,4 +57,4 @@ def _from_arrays(
     )
     with connection.cursor() as cursor:
         cursor.execute(sql, [list(column) for column in zip(*rows, strict=True)])
-        return cursor.rowcount
+        return int(cursor.rowcount)

@@ -207,7 +207,7 @@ def prepare(
     return jobs, ended
 
 
-_GONE = {
+_GONE: dict[str, str] = {
     Channel.PUSH: "the phone is no longer registered, or pushes are switched off",
     Channel.EMAIL: "the address is no longer the person's, or mails are switched off",
     Channel.WEBHOOK: "the webhook is gone",

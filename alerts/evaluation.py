@@ -14,7 +14,7 @@ from alerts import outcome
 from alerts.models import AlertEvent, EvaluationMark
 from alerts.outcome import Judged
 from alerts.rules import Sample, judge, sample_of
-from alerts.selectors import JudgedRule, Unjudged, rules_of, unjudged
+from alerts.selectors import CLOCK_SET_BACK_S, JudgedRule, Unjudged, rules_of, unjudged
 from ruuvinet.lib.mac import Mac
 from sensors.decoders import decode_advertisement
 
@@ -22,8 +22,7 @@ from sensors.decoders import decode_advertisement
 MAX_SAMPLES = 2000
 # The same payload this soon after is the same measurement, brought by another gateway.
 REPEATED_WITHIN_S = 10
-# Clocks of several machines differ by less. A mark this far ahead is from a clock set back since.
-CLOCK_SET_BACK_S = 300
+PULLED_BACK_BY_S = 60  # what came between that moment and its first judging
 
 
 @dataclass(slots=True)
@@ -85,7 +84,7 @@ class _Judging:
         ]
         for mark in ahead:
             self.set_back_from[mark.sensor_id] = mark.evaluated_to
-            mark.evaluated_to = self.now_s
+            mark.evaluated_to = self.now_s - PULLED_BACK_BY_S
         if ahead:
             outcome.write_marks(ahead)
 
@@ -95,7 +94,7 @@ class _Judging:
         at = reception.measured_at
         if at <= mark.evaluated_to or at in mark.judged_ahead:
             return
-        if at <= self.set_back_from.get(reception.sensor, 0):
+        if self.now_s < at <= self.set_back_from.get(reception.sensor, 0):
             mark.judged_ahead.append(at)
             return
         repeated = (
@@ -115,7 +114,8 @@ class _Judging:
         if sample is None:
             return
         for rule in rules:
-            if at >= rule.configured_at:
+            # One of the future was configured before the clock was set back.
+            if at >= rule.configured_at or rule.configured_at > self.now_s + CLOCK_SET_BACK_S:
                 self.judged.take(rule, judge(rule.rule, rule.state, sample, self.now_s), at)
 
     def write(self) -> tuple[list[AlertEvent], set[str]]:

@@ -282,4 +282,5 @@ class Delivery(models.Model):
         ]
 
     def __str__(self) -> str:
-        return f"{self.get_channel_display()} …{self.address[-4:]}"
+        hidden = self.address if self.channel == self.Channel.WEBHOOK else "…" + self.address[-4:]
+        return f"{self.get_channel_display()} {hidden}"

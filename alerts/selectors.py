@@ -4,15 +4,15 @@ import json
 from collections import defaultdict
 from collections.abc import Collection, Iterator
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import NamedTuple
 
 from django.conf import settings
 from django.db import connection
-from django.db.models import Exists, OuterRef, QuerySet
+from django.db.models import Count, Exists, OuterRef, Q, QuerySet
 
 from accounts.models import User, UserSetting
-from alerts.models import AlertRule, Delivery, EvaluationMark, PushToken, Webhook
+from alerts.models import AlertEvent, AlertRule, Delivery, EvaluationMark, PushToken, Webhook
 from alerts.rules import OFFLINE, Rule, State
 from alerts.serializers import AlertItem, alert_item
 from alerts.words import Preferences
@@ -48,6 +48,11 @@ def alert_items_of(user: User, sensors: Collection[Mac]) -> dict[Mac, list[Alert
         if rule.sensor_id in items:
             items[rule.sensor_id].append(alert_item(rule))
     return items
+
+
+# Clocks of gateways, and of several machines, differ by less. What is further ahead is from
+# before our clock was set back.
+CLOCK_SET_BACK_S = 300
 
 
 class Unjudged(NamedTuple):
@@ -175,9 +180,7 @@ def names_of(pairs: Collection[tuple[int, Mac]]) -> dict[tuple[int, Mac], str]:
     """What each person calls each sensor. One query."""
     accesses = Access.objects.filter(sensor__in={sensor for _, sensor in pairs})
     own = {(a.user_id, a.sensor_id): a.name for a in accesses}
-    return {
-        (user, mac): own.get((user, mac)) or fallback_name(mac) for user, mac in pairs
-    }
+    return {(user, mac): own.get((user, mac)) or fallback_name(mac) for user, mac in pairs}
 
 
 def destinations_of(users: Collection[int]) -> dict[int, list[tuple[str, str]]]:
@@ -228,13 +231,44 @@ def preferences_of(users: Collection[int]) -> dict[int, Preferences]:
     return {user: Preferences(**fields) for user, fields in chosen.items()}
 
 
-def sensors_behind(limit: int) -> list[Mac]:
-    """Sensors with enabled rules that were heard after what is judged: what wake-ups missed."""
+class AlertCounts(NamedTuple):
+    """How alerting fares: what is open, and what became of the deliveries of the last day."""
+
+    open: int
+    sent: int
+    waiting: int
+    failed: int
+
+
+def alert_counts(now: datetime) -> AlertCounts:
+    """Two queries."""
+    lately = Q(created_at__gt=now - timedelta(days=1))
+    status = Delivery.Status
+    deliveries = Delivery.objects.filter(lately | Q(status=status.PENDING)).aggregate(
+        sent=Count("pk", filter=Q(status=status.SENT)),
+        waiting=Count("pk", filter=Q(status=status.PENDING)),
+        failed=Count("pk", filter=Q(status=status.FAILED)),
+    )
+    return AlertCounts(open=AlertEvent.objects.filter(resolved_at=None).count(), **deliveries)
+
+
+def timeline(sensor: Mac, limit: int) -> list[AlertEvent]:
+    """The newest events of a sensor with their deliveries, newest first. Two queries."""
+    events = AlertEvent.objects.filter(sensor=sensor).order_by("-opened_at", "-pk")
+    return list(events.select_related("user").prefetch_related("deliveries")[:limit])
+
+
+def sensors_behind(now: datetime, *, limit: int) -> list[Mac]:
+    """Sensors with enabled rules that were heard after what is judged: what wake-ups missed.
+
+    Not those heard in a future that no gateway's clock explains: ours was set back since.
+    """
     has_rules = AlertRule.objects.filter(sensor=OuterRef("sensor"), enabled=True)
     judged = EvaluationMark.objects.filter(
         sensor=OuterRef("sensor"), evaluated_to__gte=OuterRef("measured_at")
     )
-    behind = Latest.objects.filter(Exists(has_rules), ~Exists(judged))
+    possible = Latest.objects.filter(measured_at__lte=int(now.timestamp()) + CLOCK_SET_BACK_S)
+    behind = possible.filter(Exists(has_rules), ~Exists(judged))
     return list(behind.order_by("measured_at").values_list("sensor", flat=True)[:limit])
 
 

@@ -14,6 +14,7 @@ from kombu.exceptions import ChannelError, KombuError
 from accounts.models import User
 from alerts.models import AlertEvent, AlertRule, EvaluationMark, ListeningSpan, PushToken
 from alerts.offline import LISTENING_GAP_S
+from alerts.rules import MOVEMENT, OFFLINE
 from alerts.selectors import ruled_sensors
 from ruuvinet.lib.api import Forbidden, MissingArgument, NotFound
 from ruuvinet.lib.edits import edit_time
@@ -49,6 +50,9 @@ class MissingLimits(MissingArgument):
         super().__init__("Missing setting min or max argument.")
 
 
+_NEEDED_LIMITS: dict[str, set[str]] = {MOVEMENT: set(), OFFLINE: {"max"}}
+
+
 @transaction.atomic
 def edit_rule(
     *,
@@ -74,8 +78,7 @@ def edit_rule(
     edited_at = edit_time(timestamp, stored=stored, now=at)
     if rule is None:
         rule = AlertRule(user=user, sensor_id=sensor, type=type_, created_at=at)
-        needed = {AlertRule.Type.MOVEMENT: set(), AlertRule.Type.OFFLINE: {"max"}}
-        if not needed.get(type_, {"min", "max"}) <= changes.keys():
+        if not _NEEDED_LIMITS.get(type_, {"min", "max"}) <= changes.keys():
             raise MissingLimits
     for name, value in changes.items():
         setattr(rule, name, value)

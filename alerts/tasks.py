@@ -78,7 +78,7 @@ def sweep(**_newer: object) -> None:
     AlertEvent.objects.filter(rule=None, resolved_at=None).update(resolved_at=now)
     offline.forget_old_spans(now)
     _wake(delivery.due_channels(now))
-    behind = sensors_behind(limit=SWEEP_SENSORS)
+    behind = sensors_behind(now, limit=SWEEP_SENSORS)
     if behind:
         evaluate_sensors(sensor_ids=[int(sensor) for sensor in behind])
 

@@ -225,6 +225,8 @@ class Rig:
 
     def wait_quiet(self) -> None:
         """Until all is judged and every delivery has ended."""
+        from django.utils import timezone
+
         from alerts.models import AlertEvent, Delivery
         from alerts.selectors import sensors_behind
 
@@ -232,7 +234,7 @@ class Rig:
             time.sleep(0.2)
             mine = AlertEvent.objects.filter(sensor__in=self.macs)
             waiting = Delivery.objects.filter(event__in=mine, status="pending")
-            judged = mine.count() >= SENSORS // 2 and not sensors_behind(limit=1)
+            judged = mine.count() >= SENSORS // 2 and not sensors_behind(timezone.now(), limit=1)
             return judged and not waiting.exists()
 
         self.wait_until(quiet)
@@ -423,6 +425,7 @@ def run(faults: list[Fault], folder: Path, stack: ExitStack) -> list[Result]:
     import django
 
     django.setup()
+    logging.getLogger("mail.log").setLevel(logging.WARNING)
     from django.core.management import call_command
 
     import bench.quick  # noqa: F401  # its clock, and the broker of the settings

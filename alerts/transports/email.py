@@ -5,7 +5,7 @@ from urllib.parse import urlsplit
 
 from django.conf import settings
 from django.core.mail import EmailMultiAlternatives
-from django.template import Context, engines
+from django.template import Context, Engine
 from django.template.loader import render_to_string
 
 from alerts import words
@@ -80,6 +80,6 @@ def _words(notification: Notification) -> tuple[str, list[str]]:
         "time": words.time(notification.opened_at),
     }
     name = f"mail/{notification.language}/AlertTriggered.txt"
-    template = engines["django"].engine.get_template(name)
+    template = Engine.get_default().get_template(name)
     subject, _, body = template.render(Context(variables, autoescape=False)).strip().partition("\n")
     return " ".join(subject.split()), [p.strip() for p in body.split("\n\n") if p.strip()]

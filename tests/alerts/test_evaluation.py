@@ -1,6 +1,7 @@
 from datetime import timedelta
 
 import pytest
+from django.utils import timezone
 
 from alerts.evaluation import evaluate_sensors
 from alerts.models import AlertEvent, AlertRule, Delivery, EvaluationMark
@@ -215,6 +216,72 @@ def test_marks_never_run_ahead_of_reception(alice, rule_for, hear, evaluate, sta
     assert EvaluationMark.objects.get().evaluated_to == int(start.timestamp()) + 60
 
 
+def test_a_clock_that_was_set_back_silences_nobody(alice, rule_for, hear, evaluate, start):
+    rule_for(alice)
+    hear(5.0, after_s=3600)
+    evaluate(3600)
+    hear(9.5, after_s=60)  # an hour earlier, by the mended clock
+    evaluate(60)
+    assert AlertEvent.objects.get().opened_at == start + timedelta(seconds=60)
+
+
+def test_what_was_judged_before_the_clock_was_set_back_is_not_judged_again(
+    alice, rule_for, hear, evaluate
+):
+    rule_for(alice)
+    hear(9.5, after_s=3600)
+    evaluate(3600)
+    AlertRule.objects.update(triggered=False, told_at=None)
+    evaluate(60)
+    evaluate(3600)
+    assert AlertEvent.objects.count() == 1
+
+
+def test_a_rule_made_before_the_clock_was_set_back_counts(alice, rule_for, hear, evaluate, start):
+    configure_rule(rule_for(alice, max=9.0), at=start)
+    AlertRule.objects.update(configured_at=start + timedelta(hours=1))
+    hear(9.5, after_s=60)
+    evaluate(60)
+    assert AlertEvent.objects.exists()
+
+
+def test_the_same_measurement_from_another_gateway_counts_once(alice, rule_for, hear, evaluate):
+    rule_for(alice, type="signal", min=-80, max=0)
+    hear(5.0, after_s=60)
+    evaluate(61)
+    hear(5.0, after_s=62, gateway=OTHER_GATEWAY, rssi_dbm=-95)
+    evaluate(63)
+    assert not AlertEvent.objects.exists()
+
+
+def test_the_same_payload_later_is_a_measurement_of_its_own(alice, rule_for, hear, evaluate):
+    rule_for(alice, type="signal", min=-80, max=0)
+    hear(5.0, after_s=60)
+    evaluate(61)
+    hear(5.0, after_s=120, rssi_dbm=-95)
+    evaluate(121)
+    assert AlertEvent.objects.exists()
+
+
+def test_a_public_sensor_may_be_watched_by_anybody(charlie, porch, rule_for, hear, evaluate):
+    rule_for(charlie)
+    Access.objects.filter(user=charlie).delete()
+    porch.public = True
+    porch.save()
+    hear(9.5, after_s=60)
+    evaluate(61)
+    assert AlertEvent.objects.get().user == charlie
+
+
+def test_a_running_delay_goes_on_after_a_restart(alice, rule_for, hear, evaluate, start):
+    rule_for(alice, delay_s=120)
+    hear(9.5, after_s=60)
+    evaluate(61)
+    hear(9.5, after_s=180)
+    evaluate(181)
+    assert AlertEvent.objects.get().opened_at == start + timedelta(seconds=180)
+
+
 # --- configuring ---------------------------------------------------------------------------
 def test_a_changed_rule_triggers_again_while_still_broken(alice, rule_for, hear, evaluate, start):
     rule = rule_for(alice)
@@ -249,17 +316,17 @@ def test_an_event_stays_when_its_rule_goes(alice, rule_for, hear, evaluate):
 # --- the sweep's question ------------------------------------------------------------------
 def test_the_sweep_finds_what_no_wake_up_announced(alice, porch, rule_for, hear, evaluate):
     rule_for(alice)
-    assert sensors_behind(limit=10) == []
+    assert sensors_behind(timezone.now(), limit=10) == []
     hear(9.5, after_s=60)
-    assert sensors_behind(limit=10) == [porch.mac]
+    assert sensors_behind(timezone.now(), limit=10) == [porch.mac]
     evaluate(61)
-    assert sensors_behind(limit=10) == []
+    assert sensors_behind(timezone.now(), limit=10) == []
 
 
 def test_the_sweep_ignores_sensors_without_enabled_rules(alice, rule_for, hear):
     rule_for(alice, enabled=False)
     hear(9.5, after_s=60)
-    assert sensors_behind(limit=10) == []
+    assert sensors_behind(timezone.now(), limit=10) == []
 
 
 # --- cost ----------------------------------------------------------------------------------
