@@ -44,4 +44,4 @@ def _hurry(**_: object) -> None:
     from alerts.transports.fcm import FcmClient
 
     quick = partial(FcmClient, timeout_s=10.0 / SPEED)
-    delivery.FcmClient = quick  # type: ignore[attr-defined]
+    delivery.FcmClient = quick  # type: ignore[attr-defined,assignment]

@@ -10,6 +10,7 @@ import django_stubs_ext
 import environ
 from django.core.exceptions import ImproperlyConfigured
 from environ.fileaware_mapping import FileAwareMapping
+from kombu import Queue
 
 from ruuvinet.first_start import ensure_secrets
 
@@ -256,6 +257,9 @@ CORS_PREFLIGHT_MAX_AGE = 86400
 
 # --- Jobs --------------------------------------------------------------------------------
 CELERY_TASK_IGNORE_RESULT = True
+# A worker serves both unless `-Q celery` or `-Q delivery` says otherwise: docs/reliability.md.
+CELERY_TASK_QUEUES = [Queue(name, routing_key=name) for name in ("celery", "delivery")]
+CELERY_TASK_ROUTES = {"alerts.deliver": {"queue": "delivery"}}
 CELERY_WORKER_HIJACK_ROOT_LOGGER = False
 CELERY_BROKER_CONNECTION_RETRY_ON_STARTUP = True
 CELERY_TASK_PUBLISH_RETRY = False  # the sweep finds what a lost message left behind

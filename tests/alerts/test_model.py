@@ -96,6 +96,7 @@ class Lives(RuleBasedStateMachine):
         self.movement = 0
         self.slots: set[int] = set()
         self.only_in_latest = False
+        self.last_at = START
         self.waiting: list[tuple[int, float | None, int]] = []
         user = User.objects.create_user(email="alice@example.com")
         claim_sensor(user=user, mac=PORCH, name="Porch")
@@ -133,6 +134,7 @@ class Lives(RuleBasedStateMachine):
             self._judge()
         self.only_in_latest = self.now // 60 in self.slots
         self._store(self.now, bytes(payload))
+        self.last_at = self.now
         self.waiting.append((self.now, temperature, self.movement))
 
     def _store(self, at: int, payload: bytes) -> None:
@@ -153,7 +155,7 @@ class Lives(RuleBasedStateMachine):
     @precondition(lambda self: self.slots and not self.waiting)
     def a_sample_from_the_past_comes(self, late: int, temperature: float) -> None:
         payload = FORMAT_5.format(temperature=round(temperature / 0.005), movement=99)
-        self._store(self.now - late, bytes.fromhex(payload))
+        self._store(self.last_at - late, bytes.fromhex(payload))
 
     @rule(
         limit=st.sampled_from([8.0, 8.5]),
@@ -221,8 +223,8 @@ class TestLives(Lives.TestCase, TestCase):
 @pytest.mark.storage
 class TestLongLives(Lives.TestCase, TestCase):
     settings = settings(
-        max_examples=200,
-        stateful_step_count=80,
+        max_examples=100,
+        stateful_step_count=60,
         deadline=None,
         phases=NO_SHRINKING,
         suppress_health_check=list(HealthCheck),
