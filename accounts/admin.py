@@ -115,7 +115,7 @@ class OutgoingMailAdmin(admin.ModelAdmin[OutgoingMail]):
 
     def get_fields(self, request: HttpRequest, obj: OutgoingMail | None = None) -> Any:
         shown = self.fields or ()
-        return [*shown, "text"] if obj and _may_read(request, obj) else shown
+        return ["text", *shown] if obj and _may_read(request, obj) else shown
 
     @admin.display(description="text")
     def text(self, obj: OutgoingMail) -> str:
