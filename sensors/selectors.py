@@ -14,7 +14,6 @@ from ruuvinet.lib.masking import mask_email
 from sensors.history import Row
 from sensors.models import Access, PendingShare, Sensor, SensorSetting
 
-
 _NEVER = datetime.fromtimestamp(0, UTC)
 
 
