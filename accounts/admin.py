@@ -6,7 +6,8 @@ from django.contrib.auth.admin import UserAdmin as DjangoUserAdmin
 from django.contrib.auth.forms import AdminUserCreationForm
 from django.http import HttpRequest
 
-from accounts.models import User
+from accounts.console import AuditedAdmin, ReadOnlyAdmin
+from accounts.models import AuditEntry, User
 
 
 class NewUserForm(AdminUserCreationForm[User]):
@@ -20,7 +21,7 @@ class NewUserForm(AdminUserCreationForm[User]):
 
 
 @admin.register(User)
-class UserAdmin(DjangoUserAdmin[User]):
+class UserAdmin(AuditedAdmin[User], DjangoUserAdmin[User]):
     def get_deleted_objects(self, objs: Any, request: HttpRequest) -> Any:
         """A superuser may delete a person with all that hangs on it, read-only history too."""
         found, counts, missing, protected = super().get_deleted_objects(objs, request)
@@ -50,3 +51,13 @@ class UserAdmin(DjangoUserAdmin[User]):
     list_filter = ("is_staff", "is_active")
     search_fields = ("email",)
     ordering = ("email",)
+
+
+@admin.register(AuditEntry)
+class AuditEntryAdmin(ReadOnlyAdmin[AuditEntry]):
+    list_display = ("at", "actor", "address", "action", "about", "result")
+    list_filter = ("kind", "result")
+    search_fields = ("actor", "address", "action", "about")
+    ordering = ("-at",)
+    date_hierarchy = "at"
+    show_full_result_count = False

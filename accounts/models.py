@@ -161,8 +161,8 @@ class AuditEntry(models.Model):
 
     class Kind(models.TextChoices):
         CALL = "call", "call"
-        REFUSED = "refused", "call with a wrong secret"
-        CONSOLE = "console", "change in the console"
+        REFUSED = "refused", "wrong secret"
+        CONSOLE = "console", "console"
 
     at = models.DateTimeField(db_index=True)
     kind = models.CharField(max_length=8, choices=Kind)

@@ -22,8 +22,8 @@ class Migration(migrations.Migration):
                     models.CharField(
                         choices=[
                             ("call", "call"),
-                            ("refused", "call with a wrong secret"),
-                            ("console", "change in the console"),
+                            ("refused", "wrong secret"),
+                            ("console", "console"),
                         ],
                         max_length=8,
                     ),
