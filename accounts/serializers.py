@@ -37,3 +37,9 @@ class SettingRequest(WireRequest):
     )
     value = SettingValue(max_length=10_000, trim_whitespace=False)
     timestamp = Timestamp()
+
+
+class TokenRequest(WireRequest):
+    """The query of the links in mails."""
+
+    token = serializers.CharField(required=False)

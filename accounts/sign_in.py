@@ -17,8 +17,8 @@ from ruuvinet.lib.rates import Rate, network_of
 CALLS_BY_EMAIL = Rate("register-email", limit=10, window=timedelta(hours=1))
 CALLS_BY_ADDRESS = Rate("register-address", limit=10, window=timedelta(hours=1))
 # Four characters can be guessed: docs/api.md says what these limits leave to an attacker.
-WRONG_BY_ADDRESS = Rate("wrong-codes-address", limit=5, window=timedelta(minutes=5))
-WRONG_IN_TOTAL = Rate("wrong-codes", limit=100, window=timedelta(minutes=5))
+WRONG_BY_ADDRESS = Rate("sign-in-wrong-address", limit=5, window=timedelta(minutes=5))
+WRONG_IN_TOTAL = Rate("sign-in-wrong", limit=100, window=timedelta(minutes=5))
 
 
 class CodeExpired(DomainError):

@@ -83,6 +83,8 @@ class Update(UserView):
 
 
 class SensorsDense(UserView):
+    steady = True
+
     def get(self, request: Request) -> HttpResponse:
         """Everything that the apps show of the caller's sensors. Apps take it for complete."""
         asked = self.asked(SensorsDenseRequest)

@@ -3,10 +3,10 @@
 from collections import defaultdict
 from collections.abc import Collection
 from datetime import UTC, datetime
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from django.db import connection
-from django.db.models import BooleanField, F, FilteredRelation, Q, Value
+from django.db.models import BooleanField, Value
 
 from accounts.models import User
 from ruuvinet.lib.mac import Mac
@@ -45,53 +45,71 @@ class Newest(NamedTuple):
 
 def sensors_of(user: User) -> list[Seen]:
     """All that `user` owns or was given a share of, by address. One query."""
-    return _seen(user, Q(mac__in=Access.objects.filter(user=user).values("sensor")))
+    return _seen(user, "mine.id IS NOT NULL")
 
 
 def readable_sensor(user: User, mac: Mac) -> Seen | None:
     """The sensor, if `user` may read it: as an owner, by a share or since it is public."""
-    seen = _seen(user, Q(mac=mac, owner__isnull=False))
+    seen = _seen(user, "s.mac = %s AND s.owner_id IS NOT NULL", int(mac))
     return next((s for s in seen if s.access or s.is_own or s.sensor.public), None)
 
 
-def _seen(user: User, which: Q) -> list[Seen]:
-    found = Sensor.objects.annotate(
-        mine=FilteredRelation("accesses", condition=Q(accesses__user=user)),
-        owners=FilteredRelation("accesses", condition=Q(accesses__user=F("owner"))),
-    ).filter(which)
-    looks = [f"{whose}__{what}" for whose in ("mine", "owners") for what in _LOOK]
-    columns = found.order_by("mac").values_list(*_SENSOR, "owner__email", *looks)
-    return [_as_seen(user, row) for row in columns]
+# As SQL, since building this query takes the ORM three times as long as running it.
+_SEEN = """
+    SELECT s.mac, s.owner_id, s.public, s.handed_over_at, s.offset_temperature_c,
+        s.offset_humidity_pct, s.offset_pressure_pa, owner.email, mine.id,
+        COALESCE(mine.name, owners.name, ''), COALESCE(mine.picture, owners.picture, ''),
+        COALESCE(mine.edited_at, owners.edited_at, s.claimed_at)
+    FROM sensors_sensor s
+    LEFT JOIN sensors_access mine ON mine.sensor_id = s.mac AND mine.user_id = %s
+    LEFT JOIN sensors_access owners ON owners.sensor_id = s.mac AND owners.user_id = s.owner_id
+    LEFT JOIN accounts_user owner ON owner.id = s.owner_id
+    WHERE {which} ORDER BY s.mac
+"""
 
 
-_LOOK = ("pk", "name", "picture", "edited_at")
-_SENSOR = (
-    "mac",
-    "owner_id",
-    "public",
-    "offset_temperature_c",
-    "offset_humidity_pct",
-    "offset_pressure_pa",
-    "handed_over_at",
-    "claimed_at",
-)
+def _seen(user: User, which: str, *values: int) -> list[Seen]:
+    with connection.cursor() as cursor:
+        cursor.execute(_SEEN.format(which=which), [user.pk, *values])
+        return [_as_seen(user, *row) for row in cursor.fetchall()]
 
 
-def _as_seen(user: User, row: tuple) -> Seen:  # type: ignore[type-arg]
-    sensor = Sensor(**dict(zip(_SENSOR, row, strict=False)))
-    email, mine, owners = row[len(_SENSOR)] or "", row[-8:-4], row[-4:]
-    access = mine[0]
-    is_own = sensor.owner_id == user.pk
-    _, name, picture, edited_at = mine if access else owners
+def _as_seen(
+    user: User,
+    mac: int,
+    owner_id: int | None,
+    public: bool,
+    handed_over_at: int,
+    *rest: Any,
+) -> Seen:
+    temperature_c, humidity_pct, pressure_pa, email, access, name, picture, edited_at = rest
+    sensor = Sensor(
+        mac=Mac(mac),
+        owner_id=owner_id,
+        public=bool(public),
+        handed_over_at=handed_over_at,
+        offset_temperature_c=temperature_c,
+        offset_humidity_pct=humidity_pct,
+        offset_pressure_pa=pressure_pa,
+    )
+    is_own = owner_id == user.pk
+    owner = email or ""
     return Seen(
         sensor=sensor,
-        owner=email if access or is_own else mask_email(email),
-        name=name or "",
-        picture=picture or "",
-        edited_at=edited_at or sensor.claimed_at or _NEVER,
+        owner=owner if access or is_own else mask_email(owner),
+        name=name,
+        picture=picture,
+        edited_at=_instant(edited_at),
         access=access,
         is_own=is_own,
     )
+
+
+def _instant(value: Any) -> datetime:
+    """What a database gives for a time; SQLite gives text in UTC."""
+    if isinstance(value, str):
+        return datetime.fromisoformat(value).replace(tzinfo=UTC)
+    return value or _NEVER
 
 
 _LATEST = """

@@ -192,7 +192,7 @@ def update_sensor(
     Raises SensorNotFound, Forbidden, NewerExists.
     """
     sensor = locked_sensor(mac)
-    access = Access.objects.filter(user=user, sensor=mac).first()
+    access = Access.objects.select_for_update().filter(user=user, sensor=mac).first()
     if sensor is None or access is None:
         raise SensorNotFound("Sensor not claimed or found. Data not updated.")
     given = {name: value for name, value in changes._asdict().items() if value is not None}

@@ -69,9 +69,6 @@ class PlanAdmin(AuditedAdmin[Plan]):
         "max_shares",
         "max_history_days",
         "max_resolution_minutes",
-        "push_alert_allowed",
-        "email_alert_allowed",
-        "offline_alert_allowed",
     )
     fieldsets = [(None, {"fields": ["name"]}), *ALLOWANCE_FIELDSETS]
     ordering = ("name",)
@@ -187,7 +184,7 @@ class NewCodeForm(forms.ModelForm[Code]):
 @admin.register(Code)
 class CodeAdmin(AuditedAdmin[Code]):
     list_display = (
-        "pk",
+        "number",
         "name",
         "valid_days",
         "creator_id",
@@ -203,6 +200,10 @@ class CodeAdmin(AuditedAdmin[Code]):
     readonly_fields = ("claimed_by", "claimed_at", "creator_id", "created_at")
     actions = ("withdraw",)
     show_full_result_count = False
+
+    @admin.display(description="number", ordering="pk")
+    def number(self, code: Code) -> int:
+        return code.pk
 
     def has_change_permission(self, request: HttpRequest, obj: Code | None = None) -> bool:
         return False

@@ -56,7 +56,7 @@ ENVIRONMENT = {
     "WEB_THREADS": "64",
     "QUEUE_LIMIT": "48",
     "EMAIL_URL": "",
-    "DEFAULT_FROM_EMAIL": "ruuvinet@localhost",
+    "DEFAULT_FROM_EMAIL": "",
     "PICTURE_STORAGE": "",
     "PICTURE_STORAGE_OPTIONS": "",
     "FCM_SERVICE_ACCOUNT_FILE": "",

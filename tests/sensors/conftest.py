@@ -12,6 +12,7 @@ from sensors.models import Sensor
 from sensors.partitions import ensure_partitions
 from sensors.services import Reception, claim_sensor, store
 from sensors.sharing import share_sensor
+from subscriptions.models import Subscription
 
 NOW = 1775069475  # 2026-04-01 18:51:15 UTC; Unix seconds
 PORCH = Mac.parse("F4:1F:0C:28:CB:D6")
@@ -64,9 +65,29 @@ def shared_porch(porch, alice, bob) -> Sensor:
 
 
 @pytest.fixture
+def plan():
+    """Give somebody a plan."""
+
+    def plan(user, **allowance):
+        Subscription.objects.create(user=user, name="Basic", starts_at=at(NOW - 9), **allowance)
+
+    return plan
+
+
+@pytest.fixture
 def folder(tmp_path, settings):
     """Where the pictures of a test lie."""
     storages = {**django_settings.STORAGES}
     options = {**storages["pictures"]["OPTIONS"], "location": str(tmp_path)}
     settings.STORAGES = {**storages, "pictures": {**storages["pictures"], "OPTIONS": options}}
     return tmp_path / "pictures"
+
+
+def refused(reply, status: int, code: str | None, text: str | None = None, sub_code=None) -> bool:
+    """Whether `reply` is the envelope of an error, with nothing else in it."""
+    body = {"result": "error", "error": text or reply.json().get("error")}
+    body |= {"code": code} if code else {}
+    body |= {"sub_code": sub_code} if sub_code else {}
+    assert (reply.status_code, reply.json()) == (status, body)
+    assert reply["Content-Type"] == "application/json"
+    return True
