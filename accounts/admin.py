@@ -125,7 +125,7 @@ class OutgoingMailAdmin(admin.ModelAdmin[OutgoingMail]):
         return False
 
     def get_fields(self, request: HttpRequest, obj: OutgoingMail | None = None) -> Any:
-        shown = self.fields or ()
+        shown: Any = self.fields
         return ["text", *shown] if obj and _may_read(request, obj) else shown
 
     @admin.display(description="text")

@@ -360,7 +360,7 @@ def answers(success: JsonSchema, errors: tuple[int, ...]) -> dict[str, Any]:
     }
 
 
-class ApiSchema(AutoSchema):  # type: ignore[misc]  # drf-spectacular ships no types
+class ApiSchema(AutoSchema):
     """Describes a view by its line in ENDPOINTS."""
 
     @property
@@ -421,7 +421,7 @@ class ApiSchema(AutoSchema):  # type: ignore[misc]  # drf-spectacular ships no t
         return [str(type(self.view).__module__).partition(".")[0]]
 
 
-class _FieldExtension(OpenApiSerializerFieldExtension):  # type: ignore[misc]  # no types
+class _FieldExtension(OpenApiSerializerFieldExtension):
     schema: JsonSchema
 
     def map_serializer_field(self, auto_schema: Any, direction: Any) -> JsonSchema:
