@@ -1,16 +1,10 @@
-"""The audit trail, and the patience with those who guess, which is counted by it."""
+"""The audit trail: who did what, from where, and how it went."""
 
 from datetime import datetime, timedelta
-from math import ceil
 
 from django.conf import settings
-from django.db.models import Count, Max, Q
 
 from accounts.models import AuditEntry
-
-COUNTED_FOR = timedelta(minutes=15)
-FREE_MISTAKES = 20  # a script that has the old secret fails at once and often
-LONGEST_WAIT_S = 900
 
 
 def note(
@@ -33,27 +27,6 @@ def note(
         about=about[:255],
         result=result[:64],
     )
-
-
-def wait_after_refusals_s(address: str, at: datetime) -> int:
-    """How long calls from `address` are not even compared; 0 when they are."""
-    return _wait_s(Q(kind=AuditEntry.Kind.REFUSED, address=address or None), at)
-
-
-def wait_after_guesses_s(actor: str, at: datetime) -> int:
-    """How long `actor` has to wait before the next activation code; 0 for not at all."""
-    return _wait_s(Q(kind=AuditEntry.Kind.GUESS, actor=actor), at)
-
-
-def _wait_s(mistakes: Q, at: datetime) -> int:
-    """After FREE_MISTAKES twice as long after each one. What is refused meanwhile counts nothing."""
-    lately = AuditEntry.objects.filter(mistakes, at__gt=at - COUNTED_FOR)
-    found = lately.aggregate(count=Count("pk"), newest=Max("at"))
-    beyond = found["count"] - FREE_MISTAKES
-    if beyond < 0:
-        return 0
-    wait_s = min(2**beyond, LONGEST_WAIT_S)
-    return max(0, ceil((found["newest"] - at).total_seconds() + wait_s))
 
 
 def purge(at: datetime) -> int:

@@ -1,5 +1,6 @@
 """The door of machines that we trust: the web shop, the factory line, scripts."""
 
+from datetime import timedelta
 from typing import Any
 
 from django.conf import settings
@@ -11,7 +12,10 @@ from accounts import audit
 from accounts.models import AuditEntry
 from ruuvinet.lib.api import Forbidden, Unauthorized, secret_matches
 from ruuvinet.lib.http import is_trusted
+from ruuvinet.lib.rates import Rate, network_of
 from ruuvinet.lib.views import ApiView
+
+WRONG_SECRETS = Rate("wrong-secrets", limit=20, window=timedelta(minutes=1))
 
 
 class InternalView(ApiView):
@@ -48,9 +52,10 @@ class InternalView(ApiView):
         super().initial(request, *args, **kwargs)
         if request.method == "OPTIONS":
             return
-        if wait_s := audit.wait_after_refusals_s(self._address, self.at):
-            raise Throttled(wait=wait_s)
+        caller = network_of(self._address)
+        WRONG_SECRETS.ensure_room(caller, self.at)
         if not self._is_trusted():
+            WRONG_SECRETS.count(caller, self.at)
             self.kind = AuditEntry.Kind.REFUSED
             raise self.refusal("Invalid credentials.")
 

@@ -161,9 +161,8 @@ class AuditEntry(models.Model):
 
     class Kind(models.TextChoices):
         CALL = "call", "call"
-        REFUSED = "refused", "call with a wrong secret"
-        GUESS = "guess", "unknown activation code"
-        CONSOLE = "console", "change in the console"
+        REFUSED = "refused", "wrong secret"
+        CONSOLE = "console", "console"
 
     at = models.DateTimeField(db_index=True)
     kind = models.CharField(max_length=8, choices=Kind)
@@ -176,19 +175,6 @@ class AuditEntry(models.Model):
     class Meta:
         verbose_name = "audit entry"
         verbose_name_plural = "audit trail"
-        indexes = [
-            # How many mistakes an address or a person made lately: accounts.audit.
-            models.Index(
-                fields=["address", "at"],
-                condition=models.Q(kind="refused"),
-                name="audit_refused_by_address",
-            ),
-            models.Index(
-                fields=["actor", "at"],
-                condition=models.Q(kind="guess"),
-                name="audit_guess_by_actor",
-            ),
-        ]
 
     def __str__(self) -> str:
         return f"{self.action} by {self.actor}"

@@ -89,6 +89,12 @@ def forget() -> None:
     _good_until = 0.0
 
 
+def changed() -> None:
+    """Forget now, and again when the change can be seen: another thread may read in between."""
+    forget()
+    transaction.on_commit(forget)
+
+
 def block(text: str) -> NetworkRule:
     """Refuse the address or network `text` from now on. Raises ValueError."""
     return _decide(text, is_allowed=False)
@@ -103,8 +109,7 @@ def _decide(text: str, *, is_allowed: bool) -> NetworkRule:
     rule, _ = NetworkRule.objects.update_or_create(
         network=normal_network(text), defaults={"is_allowed": is_allowed, "expires_at": None}
     )
-    forget()
-    transaction.on_commit(forget)
+    changed()
     return rule
 
 

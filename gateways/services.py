@@ -16,6 +16,7 @@ from ruuvinet.lib.api import DomainError, InvalidFormat
 from ruuvinet.lib.mac import Mac
 
 MAX_STRANGERS = 1000
+MAX_SECRET_LENGTH = 255
 NOTE_INTERVAL = timedelta(minutes=1)
 MAX_CLOCK_OFFSET_S = 2**62  # a gateway may claim any year; the column holds eight bytes
 
@@ -46,27 +47,52 @@ def whitelist_all(
     """
     for mac, secret in secrets.items():
         try:
-            validate_secret(secret)
-        except ValidationError as error:
-            raise InvalidFormat(f"{mac}: {error.messages[0]}") from error
+            ensure_secret(secret)
+        except ValueError as error:
+            raise InvalidFormat(f"{mac}: {error}") from error
     with transaction.atomic():
         gateways = _locked(secrets)
         _ensure_new(gateways, must_be_seen=must_be_seen)
-        for gateway in gateways:
-            gateway.secret = secrets[gateway.mac]
-            gateway.whitelisted_at = at
-            gateway.blacklisted_at = gateway.connected_at = None
-        # One statement for many, and they are there: this only ever updates.
-        Gateway.objects.bulk_create(
-            gateways,
-            update_conflicts=True,
-            unique_fields=["mac"],
-            update_fields=["secret", "whitelisted_at", "blacklisted_at", "connected_at"],
-        )
-        for gateway in gateways:
-            _forget(gateway.mac)
+        _accept(gateways, secrets, at)
     found = {gateway.mac: gateway for gateway in gateways}
     return [found[mac] for mac in secrets]
+
+
+@transaction.atomic
+def whitelist_new(*, secrets: Mapping[Mac, str], at: datetime) -> set[Mac]:
+    """Accept posts of those that are not whitelisted yet; may be repeated.
+
+    Returns those that are whitelisted with another secret, which they keep.
+    """
+    gateways = _locked(secrets)
+    _accept([gateway for gateway in gateways if not gateway.whitelisted_at], secrets, at)
+    return {gateway.mac for gateway in gateways if gateway.secret != secrets[gateway.mac]}
+
+
+def ensure_secret(secret: str) -> None:
+    """Raises ValueError for what cannot be a gateway's key."""
+    if not 1 <= len(secret) <= MAX_SECRET_LENGTH or "\0" in secret:
+        raise ValueError(f"a secret has 1 to {MAX_SECRET_LENGTH} characters")
+    try:
+        validate_secret(secret)
+    except ValidationError as error:
+        raise ValueError(error.messages[0]) from error
+
+
+def _accept(gateways: list[Gateway], secrets: Mapping[Mac, str], at: datetime) -> None:
+    for gateway in gateways:
+        gateway.secret = secrets[gateway.mac]
+        gateway.whitelisted_at = at
+        gateway.blacklisted_at = gateway.connected_at = None
+    # One statement for many, and they are there: this only ever updates.
+    Gateway.objects.bulk_create(
+        gateways,
+        update_conflicts=True,
+        unique_fields=["mac"],
+        update_fields=["secret", "whitelisted_at", "blacklisted_at", "connected_at"],
+    )
+    for gateway in gateways:
+        _forget(gateway.mac)
 
 
 def _locked(macs: Iterable[Mac]) -> list[Gateway]:

@@ -11,8 +11,9 @@ import json
 from collections.abc import Callable, Collection, Iterator, Mapping
 from contextlib import suppress
 from dataclasses import asdict, dataclass
+from io import BufferedReader
 from pathlib import Path
-from typing import IO, NamedTuple
+from typing import NamedTuple
 
 import msgspec
 from django.conf import settings
@@ -57,7 +58,7 @@ def run_import(
     kind: str,
     check: Callable[[str], object],
     store: Store,
-    say: Callable[[str], None],
+    say: Callable[[str], object],
 ) -> Place:
     """Import the file at `path`; `say` is given a line for each bad one.
 
@@ -90,7 +91,7 @@ def _import_batch(
     *,
     check: Callable[[str], object],
     store: Store,
-    say: Callable[[str], None],
+    say: Callable[[str], object],
 ) -> None:
     faults: dict[int, str] = {}
     secrets: dict[Mac, str] = {}
@@ -110,8 +111,10 @@ def _import_batch(
         numbers.setdefault(mac, line.number)
     for mac in store(secrets):
         faults[numbers[mac]] = f"{mac} is known with another secret"
-    for number, fault in sorted(faults.items()):
-        say(f"line {number}: {fault}")
+    if faults:
+        with tqdm.external_write_mode():  # the bar steps aside
+            for number, fault in sorted(faults.items()):
+                say(f"line {number}: {fault}")
     place.taken += len(secrets) - len(faults.keys() & numbers.values())
     place.bad += len(faults)
     place.line, place.offset = batch[-1].number, batch[-1].end
@@ -137,7 +140,7 @@ def _parse(line: Line) -> Entry | None:
     return Entry(mac, secret)
 
 
-def _batches(file: IO[bytes], start: Place) -> Iterator[list[Line]]:
+def _batches(file: BufferedReader, start: Place) -> Iterator[list[Line]]:
     number, end = start.line, start.offset
     batch: list[Line] = []
     for text in file:
@@ -150,7 +153,7 @@ def _batches(file: IO[bytes], start: Place) -> Iterator[list[Line]]:
         yield batch
 
 
-def _digest(file: IO[bytes]) -> str:
+def _digest(file: BufferedReader) -> str:
     """Names the content: a file that was changed begins anew."""
     digest = hashlib.file_digest(file, "sha256").hexdigest()
     file.seek(0)

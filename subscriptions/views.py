@@ -1,14 +1,14 @@
 """The doors of the web shop and of people with a code."""
 
+from datetime import timedelta
+
 from django.utils import timezone
-from rest_framework.exceptions import Throttled
 from rest_framework.request import Request
 from rest_framework.response import Response
 
-from accounts import audit
 from accounts.authentication import UserView
 from accounts.internal import InternalView
-from accounts.models import AuditEntry
+from ruuvinet.lib.rates import Rate
 from ruuvinet.lib.views import success
 from subscriptions import services
 from subscriptions.selectors import history_of
@@ -19,6 +19,8 @@ from subscriptions.serializers import (
     code_body,
     subscription_body,
 )
+
+WRONG_CODES = Rate("wrong-codes", limit=20, window=timedelta(minutes=15))
 
 
 class SubscriptionRegister(InternalView):
@@ -42,6 +44,8 @@ class SubscriptionRegister(InternalView):
 
 
 class MySubscription(UserView):
+    steady = True  # the web app asks every few seconds
+
     def get(self, request: Request) -> Response:
         """What the caller has and had, the active one first."""
         return self._history()
@@ -49,20 +53,12 @@ class MySubscription(UserView):
     def post(self, request: Request) -> Response:
         """Start what a code gives, at once. The answer is that of GET."""
         now = timezone.now()
-        if wait_s := audit.wait_after_guesses_s(self.user.email, now):
-            raise Throttled(wait=wait_s)
+        WRONG_CODES.ensure_room(str(self.user.pk), now)
         code = self.asked(ClaimRequest)["code"]
         try:
             services.claim_code(user=self.user, text=code, at=now)
-        except services.CodeNotFound as error:
-            audit.note(
-                kind=AuditEntry.Kind.GUESS,
-                actor=self.user.email,
-                address=request.META["REMOTE_ADDR"],
-                action=f"{request.method} {request.path}",
-                result=f"{error.status} {error.code}",
-                at=now,
-            )
+        except services.CodeNotFound:
+            WRONG_CODES.count(str(self.user.pk), now)
             raise
         return self._history()
 

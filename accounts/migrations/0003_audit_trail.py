@@ -22,9 +22,8 @@ class Migration(migrations.Migration):
                     models.CharField(
                         choices=[
                             ("call", "call"),
-                            ("refused", "call with a wrong secret"),
-                            ("guess", "unknown activation code"),
-                            ("console", "change in the console"),
+                            ("refused", "wrong secret"),
+                            ("console", "console"),
                         ],
                         max_length=8,
                     ),
@@ -45,18 +44,6 @@ class Migration(migrations.Migration):
             options={
                 "verbose_name": "audit entry",
                 "verbose_name_plural": "audit trail",
-                "indexes": [
-                    models.Index(
-                        condition=models.Q(("kind", "refused")),
-                        fields=["address", "at"],
-                        name="audit_refused_by_address",
-                    ),
-                    models.Index(
-                        condition=models.Q(("kind", "guess")),
-                        fields=["actor", "at"],
-                        name="audit_guess_by_actor",
-                    ),
-                ],
             },
         ),
     ]

@@ -6,7 +6,6 @@ from typing import Any
 from django.core.management.base import BaseCommand, CommandError, CommandParser
 from django.db import DatabaseError
 from django.utils import timezone
-from tqdm import tqdm
 
 from gateways.services import ensure_secret, whitelist_new
 from sensors.imports import run_import
@@ -28,7 +27,7 @@ class Command(BaseCommand):
                 kind="gateways",
                 check=ensure_secret,
                 store=lambda secrets: whitelist_new(secrets=secrets, at=timezone.now()),
-                say=lambda line: tqdm.write(line, file=self.stderr),
+                say=self.stderr.write,
             )
         except (OSError, DatabaseError) as error:
             raise CommandError(str(error)) from error

@@ -5,7 +5,6 @@ from typing import Any
 
 from django.core.management.base import BaseCommand, CommandError, CommandParser
 from django.db import DatabaseError
-from tqdm import tqdm
 
 from sensors.imports import run_import
 from sensors.secret import digits_of
@@ -28,7 +27,7 @@ class Command(BaseCommand):
                 kind="sensors",
                 check=digits_of,
                 store=register_sensors,
-                say=lambda line: tqdm.write(line, file=self.stderr),
+                say=self.stderr.write,
             )
         except (OSError, DatabaseError) as error:
             raise CommandError(str(error)) from error
