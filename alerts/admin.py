@@ -65,7 +65,8 @@ class AlertRuleAdmin(admin.ModelAdmin[AlertRule]):
     readonly_fields = ("counter", "triggered", "triggered_at", "configured_at")
 
     def save_model(self, request: HttpRequest, obj: AlertRule, form: Any, change: bool) -> None:
-        configure_rule(obj, at=timezone.now())
+        obj.updated_at = timezone.now()  # the apps take it over only if it is newer than theirs
+        configure_rule(obj, at=obj.updated_at)
 
 
 class _ReadOnly:

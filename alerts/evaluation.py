@@ -73,6 +73,7 @@ class _Judging:
         self.rules: dict[int, list[JudgedRule]] = {}
         self.set_back_from: dict[int, int] = {}
         self.taken = 0
+        self.moved: dict[int, EvaluationMark] = {}
         self.judged = Judged()
 
     def pull_back_marks(self) -> None:
@@ -94,6 +95,7 @@ class _Judging:
         at = reception.measured_at
         if at <= mark.evaluated_to or at in mark.judged_ahead:
             return
+        self.moved[reception.sensor] = mark
         if self.now_s < at <= self.set_back_from.get(reception.sensor, 0):
             mark.judged_ahead.append(at)
             return
@@ -120,10 +122,10 @@ class _Judging:
 
     def write(self) -> tuple[list[AlertEvent], set[str]]:
         """Write what changed; returns the opened events and the channels that must tell of them."""
-        for mark in self.marks.values():
+        for mark in self.moved.values():
             if mark.judged_ahead:
                 mark.judged_ahead = [at for at in mark.judged_ahead if at > mark.evaluated_to]
-        outcome.write_marks(self.marks.values())
+        outcome.write_marks(self.moved.values())
         return self.judged.write(self.now)
 
 

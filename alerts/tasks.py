@@ -16,6 +16,7 @@ from alerts.evaluation import Evaluation
 from alerts.evaluation import evaluate_sensors as evaluate
 from alerts.models import AlertEvent, Delivery
 from alerts.selectors import sensors_behind
+from alerts.services import SWEPT_AFTER_S
 from ruuvinet.lib.mac import Mac
 
 log = logging.getLogger(__name__)
@@ -91,4 +92,5 @@ def _tell(evaluation: Evaluation) -> None:
 
 def _wake(channels: Collection[str]) -> None:
     for channel in sorted(channels):
-        deliver.delay(channel=channel)
+        # By the time it expires the sweep has asked for the same.
+        deliver.apply_async(kwargs={"channel": channel}, expires=SWEPT_AFTER_S)

@@ -61,4 +61,5 @@ class Command(BaseCommand):
         rule.description = options["description"]
         rule.enabled = True
         rule.full_clean()
-        return configure_rule(rule, at=timezone.now())
+        rule.updated_at = timezone.now()
+        return configure_rule(rule, at=rule.updated_at)
