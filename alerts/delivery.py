@@ -165,15 +165,17 @@ def _senders(channel: str, count: int) -> ThreadPoolExecutor:
 
 def transport_for(channel: str) -> Transport:
     if channel == Channel.PUSH:
-        return _push(settings.FCM_SERVICE_ACCOUNT_FILE, settings.FCM_BASE_URL)
+        return _push(
+            settings.FCM_SERVICE_ACCOUNT_FILE, settings.FCM_BASE_URL, settings.FCM_LOC_KEYS
+        )
     return Email() if channel == Channel.EMAIL else WebhookTransport()
 
 
 @cache
-def _push(service_account_file: str, base_url: str) -> Transport:
+def _push(service_account_file: str, base_url: str, loc_keys: bool) -> Transport:
     """One client of these settings: it keeps an access token and connections."""
     fcm = FcmClient(service_account_file, base_url=base_url) if service_account_file else None
-    return Push(fcm)
+    return Push(fcm, loc_keys=loc_keys)
 
 
 # --- One attempt ---------------------------------------------------------------------------

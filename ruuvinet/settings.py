@@ -229,6 +229,7 @@ DEFAULT_FROM_EMAIL = SERVER_EMAIL = env.str(
 )
 FCM_SERVICE_ACCOUNT_FILE = env.str("FCM_SERVICE_ACCOUNT_FILE", default="")
 FCM_BASE_URL = env.str("FCM_BASE_URL", default="")
+FCM_LOC_KEYS = env.bool("FCM_LOC_KEYS", default=False)
 
 # --- Alerts ------------------------------------------------------------------------------
 # How long all must be well before an alert ends; 0 ends it at once.
