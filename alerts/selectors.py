@@ -23,14 +23,19 @@ from subscriptions.limits import Limits, limits_for
 
 
 def rules_by_sensor(user: User, sensor: Mac | None) -> dict[Mac, list[AlertRule]]:
-    """The rules of `user` for each sensor that `user` may read, or for `sensor` alone. Two queries.
+    """The rules of `user` for each sensor that `user` has, or for `sensor` alone. Two queries.
 
-    Raises Forbidden if `sensor` is not one of those.
+    A sensor that is merely public is listed if there are rules for it. Raises Forbidden if `user`
+    may not read `sensor`.
     """
     readable = Sensor.objects.readable_by(user)
-    if sensor is not None:
+    if sensor is None:
+        ruled = AlertRule.objects.filter(user=user, sensor=OuterRef("pk"))
+        shared = Access.objects.filter(user=user, sensor=OuterRef("pk"))
+        readable = readable.filter(Q(owner=user) | Exists(shared) | Exists(ruled))
+    else:
         readable = readable.filter(mac=sensor)
-    sensors = {each.mac: each for each in readable}
+    sensors = {each.mac: each for each in readable.order_by("mac")}
     if sensor is not None and not sensors:
         raise Forbidden("Forbidden.")
     found: dict[Mac, list[AlertRule]] = {mac: [] for mac in sensors}

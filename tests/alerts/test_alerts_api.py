@@ -299,6 +299,15 @@ def test_a_sensor_without_rules_is_listed_with_none(app):
     }
 
 
+def test_sensors_that_are_merely_public_are_listed_only_with_rules(signed_in, charlie, porch):
+    porch.public = True
+    porch.save()
+    app = signed_in(charlie)
+    assert app.get("/alerts").json()["data"]["sensors"] == []
+    assert app.post("/alerts", RULE).status_code == 200
+    assert len(app.get("/alerts").json()["data"]["alerts"]) == 1
+
+
 def test_one_sensor_can_be_asked_for(app, alice, rule_for, porch):
     from sensors.services import claim_sensor
 
