@@ -11,7 +11,8 @@ from django.utils import timezone
 from django.utils.html import format_html
 
 from accounts import mail
-from accounts.models import AccessToken, OutgoingMail, User, UserSetting
+from accounts.console import AuditedAdmin, ReadOnlyAdmin
+from accounts.models import AccessToken, AuditEntry, OutgoingMail, User, UserSetting
 
 
 class NewUserForm(AdminUserCreationForm[User]):
@@ -24,7 +25,7 @@ class NewUserForm(AdminUserCreationForm[User]):
         return str(self.cleaned_data["email"]).strip().lower()
 
 
-class UserAdmin(DjangoUserAdmin[User]):
+class UserAdmin(AuditedAdmin[User], DjangoUserAdmin[User]):
     """Registered in ruuvinet.admin, where deleting a person tidies up all rooms."""
 
     def get_deleted_objects(self, objs: Any, request: HttpRequest) -> Any:
@@ -58,8 +59,18 @@ class UserAdmin(DjangoUserAdmin[User]):
     ordering = ("email",)
 
 
+@admin.register(AuditEntry)
+class AuditEntryAdmin(ReadOnlyAdmin[AuditEntry]):
+    list_display = ("at", "actor", "address", "action", "about", "result")
+    list_filter = ("kind", "result")
+    search_fields = ("actor", "address", "action", "about")
+    ordering = ("-at",)
+    date_hierarchy = "at"
+    show_full_result_count = False
+
+
 @admin.register(AccessToken)
-class SessionAdmin(admin.ModelAdmin[AccessToken]):
+class SessionAdmin(AuditedAdmin[AccessToken]):
     """Who is signed in. A session can be ended, which is to delete it; nothing else."""
 
     list_display = ("user", "created_at", "last_used_at")

@@ -1,4 +1,4 @@
-"""People, their sessions and settings, and the mail that goes to them."""
+"""People, their sessions and settings, the mail that goes to them, and who did what."""
 
 from datetime import datetime
 from typing import Any
@@ -151,3 +151,30 @@ class OutgoingMail(models.Model):
 
     def __str__(self) -> str:
         return f"{self.template} to {self.address}"
+
+
+class AuditEntry(models.Model):
+    """A call of the internal API, or a change in the console: who, from where, what, and how it went.
+
+    Never holds a secret or a code.
+    """
+
+    class Kind(models.TextChoices):
+        CALL = "call", "call"
+        REFUSED = "refused", "wrong secret"
+        CONSOLE = "console", "console"
+
+    at = models.DateTimeField(db_index=True)
+    kind = models.CharField(max_length=8, choices=Kind)
+    actor = models.CharField("who", max_length=254, help_text="a person, `internal` or `shop`")
+    address = models.GenericIPAddressField("from", null=True)
+    action = models.CharField("what", max_length=255)
+    about = models.CharField(max_length=255, blank=True)
+    result = models.CharField(max_length=64)
+
+    class Meta:
+        verbose_name = "audit entry"
+        verbose_name_plural = "audit trail"
+
+    def __str__(self) -> str:
+        return f"{self.action} by {self.actor}"

@@ -3,7 +3,7 @@
 from celery import shared_task
 from django.utils import timezone
 
-from accounts import mail, services
+from accounts import audit, mail, services
 from accounts.models import OneTimeCode, OutgoingMail
 
 SWEEP_MAILS = 1000
@@ -28,3 +28,8 @@ def sweep(**_newer: object) -> None:
 @shared_task(name="accounts.purge_tokens")
 def purge_tokens(**_newer: object) -> None:
     services.purge_tokens(timezone.now())
+
+
+@shared_task(name="accounts.purge_audit_trail")
+def purge_audit_trail(**_newer: object) -> None:
+    audit.purge(timezone.now())

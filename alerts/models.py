@@ -1,19 +1,30 @@
 """Alert rules, what they found, and who is told."""
 
 import secrets
-from datetime import UTC, datetime
+from datetime import datetime
 from urllib.parse import urlsplit
 
 from django.conf import settings
 from django.core.exceptions import ValidationError
 from django.db import models
-from django.db.models import Q
+from django.db.models import Exists, F, OuterRef, Q
 from django.utils import timezone
 
-from alerts.rules import Rule, State
 from ruuvinet.lib.crypto import EncryptedTextField
 from ruuvinet.lib.mac import MacField
-from sensors.models import Sensor
+from sensors.models import Access, Sensor
+
+
+class AlertRuleQuerySet(models.QuerySet["AlertRule"]):
+    def judged(self) -> "AlertRuleQuerySet":
+        """Those that count: enabled, of a person who is active and may read the sensor."""
+        shared = Access.objects.filter(user=OuterRef("user"), sensor=OuterRef("sensor"))
+        public = Q(sensor__public=True, sensor__owner__isnull=False)
+        return self.filter(
+            Exists(shared) | Q(sensor__owner=F("user")) | public,
+            enabled=True,
+            user__is_active=True,
+        )
 
 
 class AlertRule(models.Model):
@@ -73,8 +84,9 @@ class AlertRule(models.Model):
     clear_since = models.IntegerField(null=True, blank=True, editable=False)
     told_at = models.IntegerField(null=True, blank=True, editable=False)
 
+    objects = AlertRuleQuerySet.as_manager()
+
     CONFIGURATION = ("user_id", "sensor_id", "type", "enabled", "min", "max", "counter", "delay_s")
-    STATE = ("triggered", "triggered_at", "counter")
 
     class Meta:
         constraints = [
@@ -101,23 +113,6 @@ class AlertRule(models.Model):
     def clean(self) -> None:
         if self.type != self.Type.MOVEMENT and self.min is None and self.max is None:
             raise ValidationError("Give a lower limit, an upper limit or both.")
-
-    def rule(self) -> Rule:
-        return Rule(type=self.type, min=self.min, max=self.max)
-
-    def state(self) -> State:
-        at = self.triggered_at
-        return State(
-            triggered=self.triggered,
-            triggered_at=int(at.timestamp()) if at else None,
-            counter=self.counter,
-        )
-
-    def set_state(self, state: State) -> None:
-        at = state.triggered_at
-        self.triggered = state.triggered
-        self.triggered_at = None if at is None else datetime.fromtimestamp(at, UTC)
-        self.counter = state.counter
 
 
 def quantity(type_: str) -> str:
@@ -207,7 +202,9 @@ class PushToken(models.Model):
     token = models.CharField(max_length=4096, unique=True)
     platform = models.CharField(max_length=16, choices=Platform)
     name = models.CharField(max_length=255, blank=True)
-    language = models.CharField(max_length=8, default="en")
+    language = models.CharField(
+        max_length=8, blank=True, help_text="two letters; empty: the person's own"
+    )
     sound_file = models.CharField(max_length=64, default="default")
     created_at = models.DateTimeField(default=timezone.now, editable=False)
     last_accessed_at = models.DateTimeField(default=timezone.now, editable=False)
@@ -285,4 +282,5 @@ class Delivery(models.Model):
         ]
 
     def __str__(self) -> str:
-        return f"{self.get_channel_display()} …{self.address[-4:]}"
+        hidden = self.address if self.channel == self.Channel.WEBHOOK else "…" + self.address[-4:]
+        return f"{self.get_channel_display()} {hidden}"

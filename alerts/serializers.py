@@ -1,13 +1,18 @@
 """Shapes of the alert and push endpoints; every wire spelling is here."""
 
 import math
+import re
 from datetime import UTC, datetime
 from typing import Any, TypedDict
 
 from rest_framework import serializers
 
 from alerts.models import AlertRule, PushToken
+from ruuvinet.lib.api import MissingArgument
 from ruuvinet.lib.mac import Mac
+from ruuvinet.lib.serializers import MacAddress, Timestamp, WireRequest
+
+_LARGEST = 2**31 - 1
 
 # What stands on the wire for a limit that a rule does not have: the apps need a number, and these
 # are the ends of their widest sliders. (type: lower, upper)
@@ -75,71 +80,90 @@ def _instant(at: datetime) -> str:
     return text.replace("+00:00", "Z")
 
 
-def _loose(data: object) -> dict[str, Any]:
-    """The body without nulls, which clients send for "unchanged". No object is an empty one."""
-    return {k: v for k, v in data.items() if v is not None} if isinstance(data, dict) else {}
+class _AlertType(serializers.ChoiceField):
+    """A type of the wire. Anything else is told by its own name."""
+
+    def __init__(self) -> None:
+        super().__init__(choices=AlertRule.Type.values)
+
+    def to_internal_value(self, data: Any) -> str:
+        if isinstance(data, str) and data in AlertRule.Type.values:
+            return data
+        shown = ascii(data)[:40] if not isinstance(data, str) else ascii(data[:40])[1:-1]
+        raise serializers.ValidationError(f"Invalid type: {shown}", code="ER_INVALID_ENUM_VALUE")
 
 
-class LooseSerializer(serializers.Serializer[None]):
-    """Ignores what it does not know and takes null for absent, as the clients expect."""
-
-    def to_internal_value(self, data: object) -> dict[str, Any]:
-        return super().to_internal_value(_loose(data))  # type: ignore[no-any-return]
-
-
-class FiniteField(serializers.FloatField):
+class _FiniteField(serializers.FloatField):
     """A number that fits into JSON and into a comparison."""
 
     def to_internal_value(self, data: Any) -> float:
-        if isinstance(data, bool):
-            self.fail("invalid")
-        value = super().to_internal_value(data)
+        value = math.nan if isinstance(data, bool) else super().to_internal_value(data)
         if not math.isfinite(value):
             self.fail("invalid")
         return value
 
 
-class _IntegerField(serializers.IntegerField):
-    def to_internal_value(self, data: Any) -> int:
-        if isinstance(data, bool):
-            self.fail("invalid")
-        return super().to_internal_value(data)
+class AlertRequest(WireRequest):
+    """`POST /alerts`."""
 
+    missing = "Missing setting sensor, type or enabled."
 
-_LARGEST = 2**31 - 1
-
-
-class AlertRequest(LooseSerializer):
-    """What `POST /alerts` may change; `sensor` and `type` are read before."""
-
+    sensor = MacAddress()
+    type = _AlertType()
     enabled = serializers.BooleanField(required=False)
-    min = FiniteField(required=False)
-    max = FiniteField(required=False)
-    counter = _IntegerField(required=False, min_value=0, max_value=_LARGEST)
-    delay = _IntegerField(required=False, min_value=0, max_value=_LARGEST)
+    min = _FiniteField(required=False)
+    max = _FiniteField(required=False)
+    counter = serializers.IntegerField(required=False, min_value=0, max_value=_LARGEST)
+    delay = serializers.IntegerField(
+        required=False, min_value=0, max_value=_LARGEST, source="delay_s"
+    )
     description = serializers.CharField(
         required=False, allow_blank=True, max_length=255, trim_whitespace=False
     )
-    timestamp = _IntegerField(required=False, min_value=0)
+    timestamp = Timestamp()
+
+
+class AlertsQuery(WireRequest):
+    """`GET /alerts`."""
+
+    sensor = MacAddress(required=False)
 
 
 class _Params(serializers.Field[Any, Any, Any, Any]):
     """`params` of a push token: an object from the apps, text in the vendor's papers."""
 
-    def to_internal_value(self, data: Any) -> dict[str, Any]:
-        return data if isinstance(data, dict) else {}
+    def to_internal_value(self, data: Any) -> dict[str, str]:
+        given = data if isinstance(data, dict) else {}
+        language, sound = given.get("language"), given.get("soundFile")
+        found = {}
+        if isinstance(language, str) and re.fullmatch("[A-Za-z]{2}([-_].*)?", language):
+            found["language"] = language[:2]
+        if isinstance(sound, str) and re.fullmatch("[A-Za-z0-9_.-]{1,64}", sound):
+            found["sound_file"] = sound
+        return found
 
 
-class PushRegisterRequest(LooseSerializer):
+class PushRegisterRequest(WireRequest):
+    """`POST /push-register`."""
+
+    missing = "Missing token or type."
+
     token = serializers.CharField(max_length=4096)
     type = serializers.CharField(max_length=16)
     name = serializers.CharField(required=False, allow_blank=True, max_length=255)
     params = _Params(required=False)
 
 
-class PushParams(LooseSerializer):
-    language = serializers.RegexField(r"^[A-Za-z]{2}([-_][A-Za-z]+)?$", required=False)
-    soundFile = serializers.RegexField(r"^[A-Za-z0-9_.-]{1,64}$", required=False)
+class PushUnregisterRequest(WireRequest):
+    """`POST /push-unregister`."""
+
+    token = serializers.CharField(required=False, max_length=4096)
+    id = serializers.IntegerField(required=False, min_value=0, max_value=2**63 - 1)
+
+    def validate(self, attrs: Any) -> Any:
+        if not attrs:
+            raise MissingArgument("Missing token or id.")
+        return attrs
 
 
 class PushTokenItem(TypedDict):

@@ -10,6 +10,7 @@ import django_stubs_ext
 import environ
 from django.core.exceptions import ImproperlyConfigured
 from environ.fileaware_mapping import FileAwareMapping
+from kombu import Queue
 
 from ruuvinet.first_start import ensure_secrets
 
@@ -43,6 +44,13 @@ ENCRYPTION_KEYS = env.list("ENCRYPTION_KEYS")
 INTERNAL_SECRET = env.str("INTERNAL_SECRET", default="")
 SHOP_SECRET = env.str("SHOP_SECRET", default="")
 DEBUG = env.bool("DEBUG", default=False)
+
+# --- Internal API ------------------------------------------------------------------------
+INTERNAL_NETWORKS = [ip_network(n.strip()) for n in env.list("INTERNAL_NETWORKS", default=[])]
+SHOP_NETWORKS = [ip_network(n.strip()) for n in env.list("SHOP_NETWORKS", default=[])]
+INTERNAL_REFUSE_UNKNOWN_KEYS = env.bool("INTERNAL_REFUSE_UNKNOWN_KEYS", default=True)
+WHITELIST_SEEN_ONLY = env.bool("WHITELIST_SEEN_ONLY", default=False)
+AUDIT_RETENTION_DAYS = env.int("AUDIT_RETENTION_DAYS", default=365)
 
 # --- What the world calls us -------------------------------------------------------------
 HOST: str = env.str("HOST", default="127.0.0.1")
@@ -97,6 +105,7 @@ INSTALLED_APPS = [
 MIDDLEWARE = [
     "ruuvinet.lib.http.TrustedProxyMiddleware",  # first: all others see the true client
     "corsheaders.middleware.CorsMiddleware",  # around all that may answer an error
+    "gateways.networks.BlockedNetworksMiddleware",
     "django.middleware.security.SecurityMiddleware",
     "whitenoise.middleware.WhiteNoiseMiddleware",
     "django.contrib.sessions.middleware.SessionMiddleware",
@@ -221,6 +230,14 @@ DEFAULT_FROM_EMAIL = SERVER_EMAIL = env.str(
 FCM_SERVICE_ACCOUNT_FILE = env.str("FCM_SERVICE_ACCOUNT_FILE", default="")
 FCM_BASE_URL = env.str("FCM_BASE_URL", default="")
 
+# --- Alerts ------------------------------------------------------------------------------
+# How long all must be well before an alert ends; 0 ends it at once.
+ALERT_RESOLVED_AFTER_S = env.int("ALERT_RESOLVED_AFTER_S", default=300)
+# What is told later than this says so, and when it happened.
+ALERT_LATE_AFTER_S = env.int("ALERT_LATE_AFTER_S", default=15 * 60)
+# Whether a person's webhook may lie in our own network, which others could probe through us.
+WEBHOOK_PRIVATE_ADDRESSES = env.bool("WEBHOOK_PRIVATE_ADDRESSES", default=False)
+
 # --- API ---------------------------------------------------------------------------------
 REST_FRAMEWORK = {
     "EXCEPTION_HANDLER": "ruuvinet.lib.api.exception_handler",
@@ -255,6 +272,9 @@ CORS_PREFLIGHT_MAX_AGE = 86400
 
 # --- Jobs --------------------------------------------------------------------------------
 CELERY_TASK_IGNORE_RESULT = True
+# A worker serves both unless `-Q celery` or `-Q delivery` says otherwise: docs/reliability.md.
+CELERY_TASK_QUEUES = [Queue(name, routing_key=name) for name in ("celery", "delivery")]
+CELERY_TASK_ROUTES = {"alerts.deliver": {"queue": "delivery"}}
 CELERY_WORKER_HIJACK_ROOT_LOGGER = False
 CELERY_BROKER_CONNECTION_RETRY_ON_STARTUP = True
 CELERY_TASK_PUBLISH_RETRY = False  # the sweep finds what a lost message left behind

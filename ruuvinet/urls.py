@@ -20,6 +20,8 @@ schema = cache_page(86400, cache="local")(SpectacularJSONAPIView.as_view())
 urlpatterns = [
     path("", RedirectView.as_view(pattern_name="admin:index")),
     path("", include("gateways.urls")),
+    path("", include("alerts.urls")),
+    path("", include("subscriptions.urls")),
     path("", include("accounts.urls")),
     path("verify", Verify.as_view()),
     path("verify/<str:token>", Verify.as_view()),

@@ -8,6 +8,7 @@ from django.http import HttpRequest
 from django.utils.html import format_html, format_html_join
 from django.utils.safestring import SafeString
 
+from accounts.console import AuditedAdmin
 from accounts.models import User
 from ruuvinet.lib.api import DomainError
 from sensors.models import Access, Latest, Sensor
@@ -21,7 +22,7 @@ class AccessInline(admin.TabularInline[Access, Sensor]):
 
 
 @admin.register(Sensor)
-class SensorAdmin(admin.ModelAdmin[Sensor]):
+class SensorAdmin(AuditedAdmin[Sensor]):
     list_display = ("mac", "owner")
     list_select_related = ("owner",)
     raw_id_fields = ("owner",)

@@ -8,7 +8,7 @@ from datetime import datetime, timedelta
 from typing import NamedTuple
 
 from django.db import transaction
-from django.db.models import DateTimeField, ExpressionWrapper, F, Q, Value
+from django.db.models import DateTimeField, ExpressionWrapper, F, Value
 from django.db.models.functions import Greatest
 from django.utils import timezone
 
@@ -275,8 +275,20 @@ def register_sensor(*, mac: Mac, secret: str) -> None:
 
     Raises SensorRegistered when another secret is known, ValueError for what is no secret.
     """
-    secret_hash = hash_secret(mac, secret)
-    Sensor.objects.bulk_create([Sensor(mac=mac)], ignore_conflicts=True)
-    first_or_same = Q(secret_hash="") | Q(secret_hash=secret_hash)
-    if not Sensor.objects.filter(first_or_same, mac=mac).update(secret_hash=secret_hash):
+    if register_sensors({mac: secret}):
         raise SensorRegistered("The sensor is registered with another secret.")
+
+
+def register_sensors(secrets: Mapping[Mac, str]) -> set[Mac]:
+    """As `register_sensor` for many at once; returns those of which another secret is known."""
+    hashes = {mac: hash_secret(mac, secrets[mac]) for mac in sorted(secrets)}
+    new = [Sensor(mac=mac, secret_hash=secret_hash) for mac, secret_hash in hashes.items()]
+    with transaction.atomic():
+        Sensor.objects.bulk_create(new, ignore_conflicts=True)
+        stored = Sensor.objects.select_for_update().filter(mac__in=hashes).order_by("mac")
+        differing = [sensor for sensor in stored if sensor.secret_hash != hashes[sensor.mac]]
+        claimed_before = [sensor for sensor in differing if not sensor.secret_hash]
+        for sensor in claimed_before:
+            sensor.secret_hash = hashes[sensor.mac]
+        Sensor.objects.bulk_update(claimed_before, ["secret_hash"], batch_size=100)
+    return {sensor.mac for sensor in differing} - {sensor.mac for sensor in claimed_before}

@@ -30,11 +30,6 @@ class Limits:
     delayed_alert_allowed: bool = True
     pdf_export_allowed: bool = True
 
-    @property
-    def requests_per_minute(self) -> int:
-        """How many calls of the user API are answered."""
-        return 8 * self.max_claims + self.max_history_days // 10
-
 
 def limits_for(user_ids: Collection[int], at: datetime) -> dict[int, Limits]:
     """The limits of each of `user_ids` at `at`, by user id, in one query.

@@ -2,10 +2,12 @@
 
 from collections.abc import Mapping
 from datetime import datetime
-from typing import Any
+from typing import Any, cast
 
 from rest_framework import serializers
 
+from ruuvinet.lib.api import InvalidFormat, MissingArgument
+from ruuvinet.lib.serializers import WireRequest
 from subscriptions.codes import normal_code
 from subscriptions.models import (
     MAX_CLAIMS,
@@ -61,12 +63,44 @@ class SubscriptionRegisterRequest(serializers.Serializer[None]):
         max_length=255, required=False, allow_null=True, allow_blank=True
     )
 
+    def to_internal_value(self, data: Any) -> Any:
+        """Raises MissingArgument and InvalidFormat, which name every field at fault."""
+        if isinstance(data, Mapping):
+            required = [name for name, field in self.fields.items() if field.required]
+            missing = [name for name in required if data.get(name) in (None, "")]
+            if missing:
+                raise MissingArgument(f"Missing: {', '.join(missing)}")
+        try:
+            return super().to_internal_value(data)
+        except serializers.ValidationError as error:
+            by_field = cast("dict[str, list[str]]", error.detail)
+            faults = [f"{name}: {reasons[0]}" for name, reasons in by_field.items()]
+            raise InvalidFormat(" ".join(faults)) from error
+
     def validate(self, attrs: dict[str, Any]) -> dict[str, Any]:
         """Fill in the defaults."""
         given = {name: value for name, value in attrs.items() if value not in (None, "")}
-        filled = {"maxSharesPerSensor": 10, "subscriptionName": "Ultimate", "creatorId": ""} | given
+        filled: dict[str, Any] = {
+            "maxSharesPerSensor": 10,
+            "subscriptionName": "Ultimate",
+            "creatorId": "",
+        } | given
         product = filled["maxClaims"] * filled["maxSharesPerSensor"]
         return {"maxShares": product} | filled
+
+
+class ClaimRequest(WireRequest):
+    """A code that a person typed."""
+
+    code = serializers.CharField()
+
+    def run_validation(self, data: Any = serializers.empty) -> Any:
+        try:
+            asked = super().run_validation(data)
+            normal_code(asked["code"])
+        except (serializers.ValidationError, MissingArgument, ValueError) as error:
+            raise InvalidFormat("Invalid request format.") from error
+        return asked
 
 
 def allowance_of(asked: Mapping[str, Any]) -> dict[str, Any]:

@@ -1,6 +1,7 @@
 """What every test may rely on: a database of its own, an empty broker and cache, and the cast."""
 
 from collections.abc import Callable, Generator, Iterator
+from math import inf
 from typing import Any
 
 import hypothesis
@@ -15,7 +16,7 @@ from rest_framework.test import APIClient
 
 from accounts.models import User
 from accounts.services import issue_token
-from gateways import directory
+from gateways import directory, networks
 
 # No timing asserts: a busy machine is no reason to fail.
 hypothesis.settings.register_profile("ruuvinet", deadline=None)
@@ -130,5 +131,6 @@ def _nothing_left_by_other_tests(redis_client: redis.Redis | None) -> None:
 
 
 @pytest.fixture(autouse=True)
-def _no_gateway_remembered() -> None:
+def _nothing_remembered() -> None:
     directory.forget_all()
+    networks._rules, networks._good_until = {}, inf  # none, and no query to learn that

@@ -41,6 +41,11 @@ ENVIRONMENT = {
     "INTERNAL_SECRET": "tests-only-internal",
     "SHOP_SECRET": "tests-only-shop",
     "DEBUG": "false",
+    "INTERNAL_NETWORKS": "",
+    "SHOP_NETWORKS": "",
+    "INTERNAL_REFUSE_UNKNOWN_KEYS": "true",
+    "WHITELIST_SEEN_ONLY": "false",
+    "AUDIT_RETENTION_DAYS": "365",
     "HOST": "127.0.0.1",
     "PORT": "8000",
     "PUBLIC_URL": "",
@@ -56,6 +61,9 @@ ENVIRONMENT = {
     "PICTURE_STORAGE_OPTIONS": "",
     "FCM_SERVICE_ACCOUNT_FILE": "",
     "FCM_BASE_URL": "",
+    "ALERT_RESOLVED_AFTER_S": "300",
+    "ALERT_LATE_AFTER_S": "900",
+    "WEBHOOK_PRIVATE_ADDRESSES": "false",
     "LOG_LEVEL": "INFO",
 }
 START_TIMEOUT_S = 30

@@ -174,6 +174,13 @@ class Migration(migrations.Migration):
                 max_length=8,
             ),
         ),
+        migrations.AlterField(
+            model_name="pushtoken",
+            name="language",
+            field=models.CharField(
+                blank=True, help_text="two letters; empty: the person's own", max_length=8
+            ),
+        ),
         migrations.AddIndex(
             model_name="alertevent",
             index=models.Index(

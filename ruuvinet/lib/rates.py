@@ -26,6 +26,10 @@ class Calls:
         """Count one more call of `caller`; returns how many there were in this window."""
         return self._add(caller, at, 1)
 
+    def so_far(self, caller: str, at: datetime) -> int:
+        """How many calls of `caller` were counted in this window."""
+        return self._add(caller, at, 0)
+
     def forgive(self, caller: str, at: datetime) -> None:
         """Take back what `count` added."""
         self._add(caller, at, -1)
@@ -57,6 +61,11 @@ class Rate(Calls):
     def ensure(self, caller: str, at: datetime) -> None:
         """Count one more call of `caller`. Raises Throttled above the limit."""
         if self.count(caller, at) > self.limit:
+            raise Throttled(self.wait_s(at))
+
+    def ensure_room(self, caller: str, at: datetime) -> None:
+        """For limits on mistakes, counted when they are made. Raises Throttled at the limit."""
+        if self.so_far(caller, at) >= self.limit:
             raise Throttled(self.wait_s(at))
 
 

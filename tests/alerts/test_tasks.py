@@ -26,10 +26,10 @@ def test_a_sensor_that_cannot_be_judged_costs_its_neighbours_nothing(
         rule_for(alice, sensor=sensor)
         hear(9.5, after_s=60, sensor=sensor.mac)
 
-    def judge(rule, state, sample, real=evaluation.judge):
+    def judge(rule, state, sample, now, real=evaluation.judge):
         if AlertRule.objects.get(sensor=bad).triggered or rule.max == 7.0:
             raise ZeroDivisionError
-        return real(rule, state, sample)
+        return real(rule, state, sample, now)
 
     AlertRule.objects.filter(sensor=bad).update(max=7.0)
     monkeypatch.setattr(evaluation, "judge", judge)

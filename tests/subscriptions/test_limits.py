@@ -116,13 +116,6 @@ def test_nobody_is_nobody():
     assert limits_for([], NOW) == {}
 
 
-@pytest.mark.parametrize(
-    ("claims", "days", "requests"), [(25, 90, 209), (25, 99, 209), (0, 0, 0), (1000, 3650, 8365)]
-)
-def test_requests_per_minute_follow_from_claims_and_history(claims, days, requests):
-    assert Limits(max_claims=claims, max_history_days=days).requests_per_minute == requests
-
-
 def test_a_subscription_that_ends_before_it_starts_is_refused(alice):
     with pytest.raises(IntegrityError):
         subscribe(alice, starts_at=NOW, ends_at=NOW - DAY)
