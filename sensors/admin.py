@@ -64,6 +64,15 @@ class SensorSettingInline(admin.TabularInline[SensorSetting, Sensor]):
 class SensorAdmin(AuditedAdmin[Sensor]):
     """Registered by ruuvinet.admin, whose actions also touch alerts."""
 
+    fields = (
+        "mac",
+        "owner",
+        "claimed_at",
+        "public",
+        "offset_temperature_c",
+        "offset_humidity_pct",
+        "offset_pressure_pa",
+    )
     list_display = ("mac", "owner", "public", "claimed_at")
     list_filter = ("public", ("owner", admin.EmptyFieldListFilter))
     list_select_related = ("owner",)
@@ -88,6 +97,12 @@ class SensorAdmin(AuditedAdmin[Sensor]):
         super().save_model(request, obj, form, change)
         if new_owner:
             Access.objects.get_or_create(user=new_owner, sensor=obj)
+
+    def save_related(self, request: HttpRequest, form: Any, formsets: Any, change: bool) -> None:
+        """Apps look at a sensor again only when their stamp of it has grown."""
+        super().save_related(request, form, formsets, change)
+        if form.has_changed() or any(formset.has_changed() for formset in formsets):
+            form.instance.accesses.update(edited_at=timezone.now())
 
 
 @admin.register(Latest)

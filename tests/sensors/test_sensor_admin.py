@@ -1,3 +1,5 @@
+from datetime import UTC, datetime
+
 import pytest
 from django.urls import reverse
 
@@ -115,3 +117,17 @@ def test_profiles_invitations_and_settings_are_shown(admin_client, alice):
     page = admin_client.get(reverse("admin:sensors_sensor_change", args=[str(TAG)]))
     for shown in (b"Porch", b"new@example.com", b"by the door", b'src="/pictures/guid.jpg"'):
         assert shown in page.content
+
+
+def test_apps_notice_a_change(admin_client, alice):
+    claim_sensor(user=alice, mac=TAG, at=datetime.fromtimestamp(NOW, UTC))
+    access = Sensor.objects.get().accesses.get()
+    admin_client.post(
+        reverse("admin:sensors_sensor_change", args=[str(TAG)]),
+        {"offset_temperature_c": 1, "offset_humidity_pct": 0, "offset_pressure_pa": 0, **MANAGEMENT,
+         "accesses-TOTAL_FORMS": 1, "accesses-INITIAL_FORMS": 1, "accesses-0-id": access.pk,
+         "accesses-0-sensor": str(TAG), "accesses-0-user": alice.pk, "accesses-0-name": "Porch"},
+    )  # fmt: skip
+    access.refresh_from_db()
+    assert (access.name, access.sensor.offset_temperature_c) == ("Porch", 1)
+    assert access.edited_at > datetime.fromtimestamp(NOW, UTC)
