@@ -117,7 +117,7 @@ def _prepare() -> tuple[Callable[[], Any], Callable[[], Any], Callable[[], Any]]
             cursor.execute("VACUUM ANALYZE")
     client = Client(headers={"Authorization": f"Bearer {issue_token(alice, at)}"})
 
-    def ask(path: str, **query: object) -> bytes:
+    def ask(path: str, **query: str | int) -> bytes:
         reply = client.get(path, query)
         assert reply.status_code == 200  # noqa: S101
         return bytes(reply.content)

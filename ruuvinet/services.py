@@ -13,7 +13,7 @@ from accounts.codes import Purpose, redeem_code
 from accounts.models import OneTimeCode, OutgoingMail, User
 from accounts.services import issue_token
 from accounts.sign_in import LinkRefused, redeem_sign_in_code
-from alerts.models import AlertRule
+from alerts.services import delete_rules
 from ruuvinet.lib.api import Forbidden
 from sensors import pictures
 from sensors.models import Access, PendingShare, Sensor
@@ -59,9 +59,9 @@ def delete_account(*, user: User, at: datetime) -> None:
     The person's sensors are nobody's afterwards; those with whom they were shared are told.
     """
     owned = Sensor.objects.select_for_update(of=("self",), no_key=True).select_related("owner")
-    AlertRule.objects.filter(sensor__owner=user).delete()
     for sensor in owned.filter(owner=user).order_by("mac"):
         release_sensor(sensor, at)
+        delete_rules(sensor=sensor.mac, at=at)
     pictures.forget(list(Access.objects.filter(user=user).values_list("picture", flat=True)))
     PendingShare.objects.filter(email=user.email).delete()
     OneTimeCode.objects.filter(email=user.email).delete()

@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from math import ceil
 from typing import IO, Any, TypedDict
 
+from django.core.exceptions import RequestDataTooBig
 from django.http import Http404, HttpRequest, HttpResponse, JsonResponse
 from rest_framework import exceptions
 from rest_framework.parsers import JSONParser
@@ -116,6 +117,8 @@ class AnyTypeJSONParser(JSONParser):
 
 def exception_handler(exc: Exception, context: dict[str, Any]) -> Response | None:
     """DRF's `EXCEPTION_HANDLER`: every error leaves as the envelope."""
+    if isinstance(exc, RequestDataTooBig):  # Django's own bound, where a body is read twice
+        exc = BodyTooLarge("The body is too large.")
     if isinstance(exc, DomainError):
         return Response(error_body(exc.message, exc.code, exc.sub_code), status=exc.status)
     if isinstance(exc, exceptions.ParseError):
