@@ -216,7 +216,7 @@ ENDPOINTS: dict[str, Endpoint] = {
     "GET /subscription": Endpoint(obj(subscriptions=many(ref("Subscription")))),
     "POST /subscription": Endpoint(
         obj(subscriptions=many(ref("Subscription"))),
-        "subscriptions.serializers.ClaimRequest",
+        "subscriptions.serializers.ClaimCodeRequest",
         (404, 409),
     ),
     # sensors

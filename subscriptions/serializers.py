@@ -89,7 +89,7 @@ class SubscriptionRegisterRequest(serializers.Serializer[None]):
         return {"maxShares": product} | filled
 
 
-class ClaimRequest(WireRequest):
+class ClaimCodeRequest(WireRequest):
     """A code that a person typed."""
 
     code = serializers.CharField()

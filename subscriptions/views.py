@@ -13,7 +13,7 @@ from ruuvinet.lib.views import success
 from subscriptions import services
 from subscriptions.selectors import history_of
 from subscriptions.serializers import (
-    ClaimRequest,
+    ClaimCodeRequest,
     SubscriptionRegisterRequest,
     allowance_of,
     code_body,
@@ -54,7 +54,7 @@ class MySubscription(UserView):
         """Start what a code gives, at once. The answer is that of GET."""
         now = timezone.now()
         WRONG_CODES.ensure_room(str(self.user.pk), now)
-        code = self.asked(ClaimRequest)["code"]
+        code = self.asked(ClaimCodeRequest)["code"]
         try:
             services.claim_code(user=self.user, text=code, at=now)
         except services.CodeNotFound:
