@@ -221,7 +221,7 @@ ENDPOINTS: dict[str, Endpoint] = {
     ),
     # sensors
     "GET /user": Endpoint(obj(email=EMAIL, sensors=many(obj(sensor=MAC, owner=TEXT, **LOOK)))),
-    "POST /claim": Endpoint(SENSOR, "sensors.serializers.ClaimRequest", (409,)),
+    "POST /claim": Endpoint(SENSOR, "sensors.serializers.SensorClaimRequest", (409,)),
     "GET /check": Endpoint(
         obj(email=TEXT, sensor=MAC), "sensors.serializers.CheckRequest", beside=STATUS
     ),

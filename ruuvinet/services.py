@@ -10,7 +10,7 @@ from django.contrib.contenttypes.models import ContentType
 from django.db import transaction
 
 from accounts.codes import Purpose, redeem_code
-from accounts.models import OneTimeCode, OutgoingMail, User
+from accounts.models import AuditEntry, OneTimeCode, OutgoingMail, User
 from accounts.services import issue_token
 from accounts.sign_in import LinkRefused, redeem_sign_in_code
 from alerts.services import delete_rules
@@ -18,6 +18,8 @@ from ruuvinet.lib.api import Forbidden
 from sensors import pictures
 from sensors.models import Access, PendingShare, Sensor
 from sensors.sharing import accept_pending_shares, release_sensor
+
+SOMEBODY_GONE = "a deleted account"
 
 
 class SignedIn(NamedTuple):
@@ -68,6 +70,9 @@ def delete_account(*, user: User, at: datetime) -> None:
     OutgoingMail.objects.filter(address=user.email).delete()
     for attempts in (AccessAttempt, AccessFailureLog, AccessLog):
         attempts.objects.filter(username=user.email).delete()
+    # The trail says what was done, not any more to whom.
+    AuditEntry.objects.filter(about__icontains=user.email).update(about=SOMEBODY_GONE)
+    AuditEntry.objects.filter(actor=user.email).update(actor=SOMEBODY_GONE)
     LogEntry.objects.filter(
         content_type=ContentType.objects.get_for_model(User), object_id=str(user.pk)
     ).delete()

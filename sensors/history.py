@@ -44,10 +44,15 @@ _SOURCE = """
 """
 # Dense history is dropped earlier: where it begins, sparse history ends. The first condition is
 # for the key, the second tells apart what lies in the same slot.
-_DENSE_BEGINS = """COALESCE((
-    SELECT measured_at FROM sensors_measurement WHERE sensor = %(sensor)s ORDER BY slot LIMIT 1
-), {last})"""
-_BEFORE_DENSE = f"AND slot < {_DENSE_BEGINS} AND measured_at < {_DENSE_BEGINS}"
+_MIXED = """
+    WITH begins AS (
+        SELECT measured_at FROM sensors_measurement WHERE sensor = %(sensor)s ORDER BY slot LIMIT 1
+    ) {dense} UNION ALL {sparse}
+"""
+_BEFORE_DENSE = """
+    AND slot < COALESCE((SELECT measured_at FROM begins), {last})
+    AND measured_at < COALESCE((SELECT measured_at FROM begins), {last})
+"""
 
 
 def history(sensor: Sensor, page: Page, *, limits: Limits, now: int) -> list[Row]:
@@ -81,7 +86,8 @@ def _read(sensor: Sensor, page: Page) -> list[Row]:
         order=order,
         alias="s",
     )
-    sql = {"dense": dense, "sparse": sparse, "mixed": f"{dense} UNION ALL {sparse}"}[page.mode]
+    mixed = _MIXED.format(dense=dense, sparse=sparse)
+    sql = {"dense": dense, "sparse": sparse, "mixed": mixed}[page.mode]
     values = {**page._asdict(), "sensor": int(sensor.mac)}
     with connection.cursor() as cursor:
         cursor.execute(sql, values)

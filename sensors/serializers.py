@@ -63,7 +63,7 @@ class Texts(serializers.Field):  # type: ignore[type-arg]
         return [text.run_validation(item) for item in texts]
 
 
-class ClaimRequest(WireRequest):
+class SensorClaimRequest(WireRequest):
     missing = "Missing or invalid sensor given"
 
     sensor = MacAddress(refusal=missing, code="ER_MISSING_ARGUMENT")
@@ -72,7 +72,7 @@ class ClaimRequest(WireRequest):
 
 
 class CheckRequest(WireRequest):
-    missing = ClaimRequest.missing
+    missing = SensorClaimRequest.missing
 
     sensor = MacAddress(refusal=missing, code="ER_MISSING_ARGUMENT")
 

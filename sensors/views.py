@@ -23,9 +23,9 @@ from sensors.models import Sensor
 from sensors.selectors import Newest, Seen, Sharees
 from sensors.serializers import (
     CheckRequest,
-    ClaimRequest,
     HistoryRequest,
     Offsets,
+    SensorClaimRequest,
     SensorsRequest,
     SettingsRequest,
     ShareRequest,
@@ -66,7 +66,7 @@ def picture_url(request: HttpRequest | Request, picture: str) -> str:
 class Claim(UserView):
     def post(self, request: Request) -> Response:
         """Become the owner of a sensor."""
-        asked = self.asked(ClaimRequest)
+        asked = self.asked(SensorClaimRequest)
         mac = asked.pop("sensor")
         services.claim_sensor(user=self.user, mac=mac, **asked, at=timezone.now())
         return success({"sensor": str(mac)})
