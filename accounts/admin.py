@@ -1,12 +1,18 @@
 from typing import Any
 
 from django import forms
+from django.conf import settings
 from django.contrib import admin
 from django.contrib.auth.admin import UserAdmin as DjangoUserAdmin
 from django.contrib.auth.forms import AdminUserCreationForm
+from django.db.models import QuerySet
 from django.http import HttpRequest
+from django.utils import timezone
+from django.utils.html import format_html
 
-from accounts.models import User
+from accounts import mail
+from accounts.console import AuditedAdmin, ReadOnlyAdmin
+from accounts.models import AccessToken, AuditEntry, OutgoingMail, User, UserSetting
 
 
 class NewUserForm(AdminUserCreationForm[User]):
@@ -19,8 +25,9 @@ class NewUserForm(AdminUserCreationForm[User]):
         return str(self.cleaned_data["email"]).strip().lower()
 
 
-@admin.register(User)
-class UserAdmin(DjangoUserAdmin[User]):
+class UserAdmin(AuditedAdmin[User], DjangoUserAdmin[User]):
+    """Registered in ruuvinet.admin, where deleting a person tidies up all rooms."""
+
     def get_deleted_objects(self, objs: Any, request: HttpRequest) -> Any:
         """A superuser may delete a person with all that hangs on it, read-only history too."""
         found, counts, missing, protected = super().get_deleted_objects(objs, request)
@@ -50,3 +57,95 @@ class UserAdmin(DjangoUserAdmin[User]):
     list_filter = ("is_staff", "is_active")
     search_fields = ("email",)
     ordering = ("email",)
+
+
+@admin.register(AuditEntry)
+class AuditEntryAdmin(ReadOnlyAdmin[AuditEntry]):
+    list_display = ("at", "actor", "address", "action", "about", "result")
+    list_filter = ("kind", "result")
+    search_fields = ("actor", "address", "action", "about")
+    ordering = ("-at",)
+    date_hierarchy = "at"
+    show_full_result_count = False
+
+
+@admin.register(AccessToken)
+class SessionAdmin(AuditedAdmin[AccessToken]):
+    """Who is signed in. A session can be ended, which is to delete it; nothing else."""
+
+    list_display = ("user", "created_at", "last_used_at")
+    list_select_related = ("user",)
+    search_fields = ("user__email",)
+    ordering = ("-last_used_at",)
+    fields = ("user", "created_at", "last_used_at")
+
+    def has_add_permission(self, request: HttpRequest) -> bool:
+        return False
+
+    def has_change_permission(self, request: HttpRequest, obj: Any = None) -> bool:
+        return False
+
+
+@admin.register(UserSetting)
+class UserSettingAdmin(admin.ModelAdmin[UserSetting]):
+    list_display = ("user", "name", "value", "edited_at")
+    list_select_related = ("user",)
+    raw_id_fields = ("user",)
+    search_fields = ("user__email", "name")
+
+
+@admin.register(OutgoingMail)
+class OutgoingMailAdmin(admin.ModelAdmin[OutgoingMail]):
+    """What became of mails. Without a mail server a superuser may read those that hold a code."""
+
+    list_display = ("address", "template", "status", "outcome", "attempts", "created_at", "sent_at")
+    list_filter = ("status", "template")
+    search_fields = ("address",)
+    ordering = ("-created_at",)
+    fields = (
+        "address",
+        "template",
+        "status",
+        "outcome",
+        "attempts",
+        "created_at",
+        "next_attempt_at",
+        "expires_at",
+        "sent_at",
+    )
+    actions = ("retry_now",)
+
+    def has_add_permission(self, request: HttpRequest) -> bool:
+        return False
+
+    def has_change_permission(self, request: HttpRequest, obj: Any = None) -> bool:
+        return False
+
+    def has_delete_permission(self, request: HttpRequest, obj: Any = None) -> bool:
+        return False
+
+    def get_fields(self, request: HttpRequest, obj: OutgoingMail | None = None) -> Any:
+        shown: Any = self.fields
+        return ["text", *shown] if obj and _may_read(request, obj) else shown
+
+    @admin.display(description="text")
+    def text(self, obj: OutgoingMail) -> str:
+        subject, words, _ = mail.render(obj)
+        return format_html("<b>{}</b><pre>{}</pre>", subject, words)
+
+    def has_retry_permission(self, request: HttpRequest) -> bool:
+        return request.user.has_perm("accounts.change_outgoingmail")
+
+    @admin.action(description="Try again now", permissions=["retry"])
+    def retry_now(self, request: HttpRequest, queryset: QuerySet[OutgoingMail]) -> None:
+        now = timezone.now()
+        waiting = queryset.filter(status=OutgoingMail.Status.PENDING)
+        again = waiting.update(next_attempt_at=now)
+        self.message_user(request, f"{again} go out within a minute.")
+
+
+def _may_read(request: HttpRequest, obj: OutgoingMail) -> bool:
+    """Only people at home, who have no mail server, need it, and only while the code works."""
+    if settings.EMAIL_URL or not request.user.is_superuser or not obj.variables:
+        return False
+    return obj.expires_at is not None and obj.expires_at > timezone.now()

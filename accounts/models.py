@@ -1,5 +1,6 @@
-"""People."""
+"""People, their sessions and settings, the mail that goes to them, and who did what."""
 
+from datetime import datetime
 from typing import Any
 
 from django.contrib.auth.base_user import AbstractBaseUser, BaseUserManager
@@ -7,6 +8,8 @@ from django.contrib.auth.models import PermissionsMixin
 from django.db import models
 from django.db.models.functions import Lower
 from django.utils import timezone
+
+from ruuvinet.lib.crypto import EncryptedTextField
 
 
 class UserManager(BaseUserManager["User"]):
@@ -52,3 +55,126 @@ class User(AbstractBaseUser, PermissionsMixin):
     def clean(self) -> None:
         super().clean()
         self.email = self.email.strip().lower()
+
+
+class AccessToken(models.Model):
+    """A session: one sign-in of one person on one device."""
+
+    user = models.ForeignKey(User, models.CASCADE, related_name="access_tokens")
+    secret_hash = models.CharField(max_length=64, unique=True, editable=False)
+    created_at = models.DateTimeField(editable=False)
+    last_used_at = models.DateTimeField(editable=False, help_text="to the minute")
+
+    class Meta:
+        verbose_name = "session"
+
+    def __str__(self) -> str:
+        return f"session {self.pk} of {self.user}"
+
+
+class UserSetting(models.Model):
+    """What a person chose in the apps, such as the unit of temperature: text that we keep as is."""
+
+    user = models.ForeignKey(User, models.CASCADE, related_name="settings")
+    name = models.CharField(max_length=64)
+    value = models.TextField(blank=True)
+    edited_at = models.DateTimeField(help_text="as the client says; see ruuvinet.lib.edits")
+
+    class Meta:
+        constraints = [
+            models.UniqueConstraint(fields=["user", "name"], name="one_value_per_user_and_setting")
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.name} of {self.user}"
+
+
+class OneTimeCode(models.Model):
+    """A code that was mailed to prove that its reader owns an address. Deleted when used."""
+
+    class Purpose(models.TextChoices):
+        SIGN_IN = "sign_in", "sign-in"
+        DELETE_ACCOUNT = "delete", "deletion of the account"
+
+    purpose = models.CharField(max_length=8, choices=Purpose)
+    digest = models.CharField(max_length=64, unique=True, help_text="HMAC of purpose and code")
+    email = models.EmailField(max_length=254)
+    asked_from = models.GenericIPAddressField(null=True, help_text="who asked for it")
+    expires_at = models.DateTimeField(db_index=True)
+
+    def __str__(self) -> str:
+        return f"{self.get_purpose_display()} code for {self.email}"
+
+
+class OutgoingMailQuerySet(models.QuerySet["OutgoingMail"]):
+    def due(self, now: datetime) -> "OutgoingMailQuerySet":
+        """Those to send now: waiting with their time come, or taken by a worker that died."""
+        return self.filter(status=OutgoingMail.Status.PENDING, next_attempt_at__lte=now)
+
+
+class OutgoingMail(models.Model):
+    """A mail to be sent, and what became of it. Its text is made when it is sent.
+
+    `variables` is a JSON object. It may hold a code, and is emptied as soon as nobody needs it.
+    """
+
+    class Status(models.TextChoices):
+        PENDING = "pending", "pending"
+        SENT = "sent", "sent"
+        FAILED = "failed", "failed"
+        NOT_SENT = "not_sent", "not sent"
+
+    template = models.CharField(max_length=32)
+    address = models.EmailField(max_length=254)
+    variables = EncryptedTextField(blank=True, editable=False)
+    status = models.CharField(max_length=8, choices=Status, default=Status.PENDING)
+    outcome = models.CharField(max_length=255, blank=True)
+    attempts = models.PositiveSmallIntegerField(default=0)
+    created_at = models.DateTimeField()
+    expires_at = models.DateTimeField(null=True, help_text="when it would be of no use any more")
+    # A worker that takes a mail moves this ahead by the lease: that is the whole lock.
+    next_attempt_at = models.DateTimeField()
+    sent_at = models.DateTimeField(null=True, blank=True)
+
+    objects = OutgoingMailQuerySet.as_manager()
+
+    class Meta:
+        verbose_name_plural = "outgoing mail"
+        indexes = [
+            # What the sweep looks for: OutgoingMailQuerySet.due.
+            models.Index(
+                fields=["next_attempt_at"],
+                condition=models.Q(status="pending"),
+                name="mail_pending_by_time",
+            )
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.template} to {self.address}"
+
+
+class AuditEntry(models.Model):
+    """A call of the internal API, or a change in the console: who, from where, what, and how it went.
+
+    Never holds a secret or a code.
+    """
+
+    class Kind(models.TextChoices):
+        CALL = "call", "call"
+        REFUSED = "refused", "wrong secret"
+        CONSOLE = "console", "console"
+
+    at = models.DateTimeField(db_index=True)
+    kind = models.CharField(max_length=8, choices=Kind)
+    actor = models.CharField("who", max_length=254, help_text="a person, `internal` or `shop`")
+    address = models.GenericIPAddressField("from", null=True)
+    action = models.CharField("what", max_length=255)
+    about = models.CharField(max_length=255, blank=True)
+    result = models.CharField(max_length=64)
+
+    class Meta:
+        verbose_name = "audit entry"
+        verbose_name_plural = "audit trail"
+
+    def __str__(self) -> str:
+        return f"{self.action} by {self.actor}"

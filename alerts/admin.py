@@ -1,19 +1,49 @@
 """Rules, what they found, and who was told."""
 
-from typing import Any
+from collections.abc import Sequence
+from datetime import datetime, timedelta
+from typing import Any, NamedTuple
 
+from django import forms
 from django.contrib import admin, messages
+from django.core.exceptions import PermissionDenied
 from django.db.models import Count, Q, QuerySet
-from django.http import HttpRequest
+from django.http import Http404, HttpRequest, HttpResponse
+from django.template.response import TemplateResponse
+from django.urls import URLPattern, path, reverse
 from django.utils import timezone
+from django.utils.html import format_html
 
-from alerts.models import AlertEvent, AlertRule, Delivery, PushToken
+from alerts.models import AlertEvent, AlertRule, Delivery, PushToken, Webhook
+from alerts.selectors import timeline
 from alerts.services import configure_rule
+from ruuvinet.lib.mac import Mac
+
+TIMELINE_EVENTS = 200
+TIMELINE_DAYS = 7
+
+
+@admin.display(description="sensor", ordering="sensor")
+def timeline_link(row: AlertRule | AlertEvent) -> str:
+    mac = Mac(row.sensor_id if isinstance(row, AlertRule) else row.sensor)
+    return format_html(
+        '<a href="{}" title="timeline">{}</a>', reverse("admin:alerts_timeline", args=[mac]), mac
+    )
 
 
 @admin.register(AlertRule)
 class AlertRuleAdmin(admin.ModelAdmin[AlertRule]):
-    list_display = ("sensor", "type", "min", "max", "user", "enabled", "triggered", "triggered_at")
+    list_display = (
+        "__str__",
+        timeline_link,
+        "min",
+        "max",
+        "delay_s",
+        "user",
+        "enabled",
+        "triggered",
+        "triggered_at",
+    )
     list_filter = ("triggered", "enabled", "type")
     list_select_related = ("sensor", "user")
     raw_id_fields = ("user", "sensor")
@@ -25,6 +55,7 @@ class AlertRuleAdmin(admin.ModelAdmin[AlertRule]):
         "enabled",
         "min",
         "max",
+        "delay_s",
         "description",
         "counter",
         "triggered",
@@ -34,7 +65,8 @@ class AlertRuleAdmin(admin.ModelAdmin[AlertRule]):
     readonly_fields = ("counter", "triggered", "triggered_at", "configured_at")
 
     def save_model(self, request: HttpRequest, obj: AlertRule, form: Any, change: bool) -> None:
-        configure_rule(obj, at=timezone.now())
+        obj.updated_at = timezone.now()  # the apps take it over only if it is newer than theirs
+        configure_rule(obj, at=obj.updated_at)
 
 
 class _ReadOnly:
@@ -50,6 +82,27 @@ class _ReadOnly:
         return False
 
 
+class Bar(NamedTuple):
+    """One event on the time axis, in percent of its width."""
+
+    event: AlertEvent
+    left: float
+    width: float
+
+
+def lanes(events: Sequence[AlertEvent], now: datetime) -> dict[str, list[Bar]]:
+    """The events of the last TIMELINE_DAYS as bars, by type; an open one reaches to `now`."""
+    begin, whole = now - timedelta(days=TIMELINE_DAYS), timedelta(days=TIMELINE_DAYS)
+    found: dict[str, list[Bar]] = {}
+    for event in events:
+        opened, ended = max(event.opened_at, begin), min(event.resolved_at or now, now)
+        if ended > begin:
+            left = 100 * ((opened - begin) / whole)
+            bar = Bar(event, left, max(100 * ((ended - opened) / whole), 0.4))
+            found.setdefault(str(event.get_type_display()).partition(",")[0], []).append(bar)
+    return found
+
+
 class DeliveryInline(_ReadOnly, admin.TabularInline[Delivery, AlertEvent]):
     model = Delivery
     fields = ("__str__", "status", "outcome", "attempts", "created_at", "sent_at")
@@ -60,6 +113,7 @@ class DeliveryInline(_ReadOnly, admin.TabularInline[Delivery, AlertEvent]):
 class AlertEventAdmin(_ReadOnly, admin.ModelAdmin[AlertEvent]):
     list_display = (
         "sensor_name",
+        timeline_link,
         "type",
         "trigger",
         "value",
@@ -79,6 +133,39 @@ class AlertEventAdmin(_ReadOnly, admin.ModelAdmin[AlertEvent]):
     def get_queryset(self, request: HttpRequest) -> QuerySet[AlertEvent]:
         sent = Count("deliveries", filter=Q(deliveries__status=Delivery.Status.SENT))
         return super().get_queryset(request).annotate(sent=sent, all=Count("deliveries"))
+
+    def get_search_results(
+        self, request: HttpRequest, queryset: QuerySet[AlertEvent], search_term: str
+    ) -> tuple[QuerySet[AlertEvent], bool]:
+        """A sensor is also found by its address."""
+        try:
+            return queryset.filter(sensor=Mac.parse(search_term.strip())), False
+        except ValueError:
+            return super().get_search_results(request, queryset, search_term)
+
+    def get_urls(self) -> list[URLPattern]:
+        show = self.admin_site.admin_view(self.timeline)
+        return [path("timeline/<mac>", show, name="alerts_timeline"), *super().get_urls()]
+
+    def timeline(self, request: HttpRequest, mac: str) -> HttpResponse:
+        """What happened to one sensor, and who was told of it when."""
+        if not self.has_view_permission(request):
+            raise PermissionDenied
+        try:
+            sensor = Mac.parse(mac)
+        except ValueError as error:
+            raise Http404 from error
+        now = timezone.now()
+        events = timeline(sensor, TIMELINE_EVENTS)
+        context = self.admin_site.each_context(request) | {
+            "title": f"Timeline of {events[0].sensor_name if events else sensor}",
+            "opts": self.opts,
+            "sensor": sensor,
+            "events": events,
+            "lanes": lanes(events, now),
+            "days": [now - timedelta(days=n) for n in range(TIMELINE_DAYS, -1, -1)],
+        }
+        return TemplateResponse(request, "admin/alerts/timeline.html", context)
 
     @admin.display(description="told")
     def told(self, event: AlertEvent) -> str:
@@ -122,6 +209,9 @@ class DeliveryAdmin(_ReadOnly, admin.ModelAdmin[Delivery]):
         again = queryset.filter(status__in=over).update(
             status=Delivery.Status.PENDING, created_at=now, next_attempt_at=now
         )
+        # One that waits for its next attempt; but not one that a worker holds just now.
+        waiting = queryset.filter(status=Delivery.Status.PENDING).exclude(outcome="")
+        again += waiting.filter(next_attempt_at__gt=now).update(next_attempt_at=now)
         self.message_user(request, f"{again} go out within a minute.", messages.SUCCESS)
 
 
@@ -145,3 +235,42 @@ class PushTokenAdmin(admin.ModelAdmin[PushToken]):
     def get_fields(self, request: HttpRequest, obj: PushToken | None = None) -> Any:
         fields = ["user", "platform", "name", "language", "sound_file"]
         return [*fields, "token"] if obj is None else [*fields, *self.readonly_fields]
+
+
+class WebhookForm(forms.ModelForm[Webhook]):
+    """The secret can be written, never read."""
+
+    url = forms.URLField(label="URL", max_length=2000, assume_scheme="https")
+    secret = forms.CharField(
+        max_length=255,
+        strip=False,
+        required=False,
+        help_text="Signs each message; the receiver must know it too. Empty: it stays as it is.",
+        widget=forms.PasswordInput(attrs={"autocomplete": "new-password"}),
+    )
+
+    class Meta:
+        model = Webhook
+        fields = ("user", "url", "secret")
+
+    def clean_secret(self) -> str:
+        secret = str(self.cleaned_data["secret"] or self.instance.secret)
+        if not self.instance.pk and not self.cleaned_data["secret"]:
+            raise forms.ValidationError("A new webhook needs a secret.")
+        return secret
+
+
+@admin.register(Webhook)
+class WebhookAdmin(admin.ModelAdmin[Webhook]):
+    form = WebhookForm
+    list_display = ("user", "__str__", "created_at", "retired_at", "retired_reason")
+    list_select_related = ("user",)
+    raw_id_fields = ("user",)
+    search_fields = ("user__email", "url")
+    fields = ("user", "url", "secret", "created_at", "retired_at", "retired_reason")
+    readonly_fields = ("created_at", "retired_at", "retired_reason")
+
+    def save_model(self, request: HttpRequest, obj: Webhook, form: Any, change: bool) -> None:
+        """A mended webhook is used again."""
+        obj.retired_at, obj.retired_reason = None, ""
+        super().save_model(request, obj, form, change)

@@ -1,106 +1,270 @@
-"""The outbox: take a delivery under a lease, send it outside any transaction, note the outcome."""
+"""The outbox: take deliveries under a lease, send them outside any transaction, note the outcome.
+
+Each channel is drained by itself: a process gives it one thread that talks to the database and
+the transport's own senders, so that a channel whose server hangs delays no other, nor judging.
+"""
 
 import logging
-import random
-from datetime import datetime, timedelta
-from functools import cache
+import threading
+from collections import defaultdict
+from collections.abc import Callable, Collection, Iterable
+from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
+from dataclasses import dataclass
+from datetime import datetime
+from functools import cache, partial
 
 from django.conf import settings
+from django.db import transaction
 from django.db.models import F
+from django.utils import timezone
 
-from alerts.models import Delivery, PushToken
-from alerts.texts import destination_for, notification_for
-from alerts.transports.base import DeliveryError, Transport
+from alerts.bulk import INSTANT, update_rows
+from alerts.models import Delivery, PushToken, Webhook
+from alerts.selectors import destinations_of, preferences_of
+from alerts.texts import notification_for
+from alerts.transports.base import DeliveryError, Destination, Transport
+from alerts.transports.email import Email
 from alerts.transports.fcm import FcmClient
 from alerts.transports.push import Push
+from alerts.transports.webhook import Webhook as WebhookTransport
+from alerts.words import Preferences
+from ruuvinet.lib.outbox import GIVE_UP_AFTER, LEASE, retry_delay
 
 log = logging.getLogger(__name__)
 
-LEASE = timedelta(minutes=2)  # several times what one attempt may take
-FIRST_RETRY = timedelta(seconds=30)
-LONGEST_RETRY = timedelta(hours=1)
-GIVE_UP_AFTER = timedelta(days=1)
-NO_CREDENTIALS = "no credentials"
+# Taken for each sender: enough to keep it busy, few enough to be done long before the lease ends.
+TAKEN_PER_SENDER = 4
+Channel, Status = Delivery.Channel, Delivery.Status
 
 
-def claim_delivery(*, delivery_id: int, now: datetime) -> Delivery | None:
-    """Take a due delivery for the length of LEASE. None: not due, done, or another has it."""
-    due = Delivery.objects.due(now).filter(pk=delivery_id)
-    if due.update(next_attempt_at=now + LEASE, attempts=F("attempts") + 1) != 1:
-        return None
-    return Delivery.objects.select_related("event__user").get(pk=delivery_id)
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """How one attempt ended. `next_attempt_at` counts where the delivery is still pending."""
+
+    delivery: Delivery
+    status: str
+    text: str = ""
+    next_attempt_at: datetime | None = None
+    sent_at: datetime | None = None
+    retires: bool = False
 
 
-def deliver(*, delivery_id: int, now: datetime) -> None:
-    """Send one delivery if it is due. A failure is an outcome on its row, never raised."""
-    delivery = claim_delivery(delivery_id=delivery_id, now=now)
-    if delivery is None:
-        return
-    # Of this person: whoever has the phone now must not read what was meant for another.
-    token = PushToken.objects.filter(
-        token=delivery.address, user=delivery.event.user_id, retired_at=None
-    ).first()
-    if token is None:
-        finish(delivery, Delivery.Status.NOT_SENT, "the phone is no longer registered")
-        return
-    transport = push_transport(settings.FCM_SERVICE_ACCOUNT_FILE, settings.FCM_BASE_URL)
-    if transport is None:
-        log.info("push to %s not sent: %s (FCM_SERVICE_ACCOUNT_FILE)", token, NO_CREDENTIALS)
-        finish(delivery, Delivery.Status.NOT_SENT, NO_CREDENTIALS)
-        return
-    try:
-        transport.send(notification_for(delivery.event), destination_for(token))
-    except DeliveryError as error:
-        _note_failure(delivery, token, error, now)
-    except Exception as error:  # a fault of ours; without an outcome it would repeat for ever
-        log.exception("push %d", delivery.pk)
-        fault = DeliveryError(f"internal: {type(error).__name__}", permanent=False)
-        _note_failure(delivery, token, fault, now)
-    else:
-        log.info("push %d to %s sent: %s", delivery.pk, token, delivery.event)
-        finish(delivery, Delivery.Status.SENT, "", sent_at=now)
+# --- Taking and noting ---------------------------------------------------------------------
+@transaction.atomic
+def claim_deliveries(*, channel: str, now: datetime, limit: int) -> list[Delivery]:
+    """Take due deliveries for the length of LEASE, those that wait longest first."""
+    due = Delivery.objects.due(now).filter(channel=channel).order_by("next_attempt_at")
+    unlocked = due.select_for_update(skip_locked=True, of=("self",))
+    taken = list(unlocked.select_related("event__user")[:limit])
+    if taken:
+        ids = [delivery.pk for delivery in taken]
+        leased = Delivery.objects.filter(pk__in=ids)
+        leased.update(next_attempt_at=now + LEASE, attempts=F("attempts") + 1)
+    for delivery in taken:
+        delivery.attempts += 1
+    return taken
+
+
+@transaction.atomic
+def note(outcomes: Collection[Outcome], *, now: datetime) -> None:
+    """Write how attempts ended, unless a lease ran out and another worker took it since."""
+    update_rows(
+        "alerts_delivery",
+        keys={"id": "bigint", "attempts": "int"},
+        columns={
+            "status": "text",
+            "outcome": "text",
+            "next_attempt_at": INSTANT,
+            "sent_at": INSTANT,
+        },
+        rows=[
+            (
+                each.delivery.pk,
+                each.delivery.attempts,
+                each.status,
+                each.text[:255],
+                _unix(each.next_attempt_at or now),
+                _unix(each.sent_at),
+            )
+            for each in outcomes
+        ],
+        only="status = 'pending'",
+    )
+    for each in outcomes:
+        if each.retires:
+            _retire(each.delivery, each.text[:255], now)
+
+
+def _unix(at: datetime | None) -> int | None:
+    return None if at is None else int(at.timestamp())
+
+
+def _retire(delivery: Delivery, reason: str, now: datetime) -> None:
+    address = {"retired_at": now, "retired_reason": reason}
+    if delivery.channel == Channel.PUSH:
+        PushToken.objects.filter(token=delivery.address).update(**address)
+    elif delivery.channel == Channel.WEBHOOK:
+        Webhook.objects.filter(pk=delivery.address).update(**address)
+
+
+def due_channels(now: datetime) -> list[str]:
+    """The channels on which something is to be sent."""
+    due = Delivery.objects.due(now).order_by().values_list("channel", flat=True)
+    return sorted(due.distinct())
+
+
+# --- Draining ------------------------------------------------------------------------------
+class _Drain:
+    """One channel in this process: whoever comes while it is drained only says "again"."""
+
+    def __init__(self) -> None:
+        self.draining = threading.Lock()
+        self.wanted = threading.Event()
+
+
+_drains: dict[str, _Drain] = defaultdict(_Drain)
+
+
+def drain(channel: str, clock: Callable[[], datetime] = timezone.now) -> None:
+    """Send all that is due on `channel`, unless another thread of this process does already.
+
+    A failure is an outcome on its row, never raised.
+    """
+    mine = _drains[channel]
+    mine.wanted.set()
+    while mine.wanted.is_set() and mine.draining.acquire(blocking=False):
+        try:
+            mine.wanted.clear()
+            _drain(channel, clock)
+        finally:
+            mine.draining.release()
+
+
+def _drain(channel: str, clock: Callable[[], datetime]) -> None:
+    transport = transport_for(channel)
+    senders = _senders(channel, transport.senders)
+    room = transport.senders * TAKEN_PER_SENDER
+    flying: set[Future[Outcome]] = set()
+    more = True
+    while more or flying:
+        if more and len(flying) <= room // 2:
+            taken = claim_deliveries(channel=channel, now=clock(), limit=room - len(flying))
+            more = bool(taken)
+            jobs, ended = prepare(taken, transport, now=clock())
+            note(ended, now=clock())
+            flying |= {senders.submit(job, clock) for job in jobs}
+        landed, flying = wait(flying, return_when=FIRST_COMPLETED) if flying else (set(), flying)
+        note([each.result() for each in landed], now=clock())
 
 
 @cache
-def push_transport(service_account_file: str, base_url: str) -> Transport | None:
-    """The push channel of these settings; None without credentials."""
-    if not service_account_file:
-        return None
-    return Push(FcmClient(service_account_file, base_url=base_url))
+def _senders(channel: str, count: int) -> ThreadPoolExecutor:
+    """Kept, and with its threads their connections."""
+    return ThreadPoolExecutor(count, thread_name_prefix=channel)
 
 
-def _note_failure(
-    delivery: Delivery, token: PushToken, error: DeliveryError, now: datetime
-) -> None:
-    log.warning("push %d to %s failed: %s", delivery.pk, token, error.message)
-    if error.retire_address:
-        PushToken.objects.filter(pk=token.pk).update(
-            retired_at=now, retired_reason=error.message[:255]
+def transport_for(channel: str) -> Transport:
+    if channel == Channel.PUSH:
+        return _push(
+            settings.FCM_SERVICE_ACCOUNT_FILE, settings.FCM_BASE_URL, settings.FCM_LOC_KEYS
         )
+    return Email() if channel == Channel.EMAIL else WebhookTransport()
+
+
+@cache
+def _push(service_account_file: str, base_url: str, loc_keys: bool) -> Transport:
+    """One client of these settings: it keeps an access token and connections."""
+    fcm = FcmClient(service_account_file, base_url=base_url) if service_account_file else None
+    return Push(fcm, loc_keys=loc_keys)
+
+
+# --- One attempt ---------------------------------------------------------------------------
+Job = Callable[[Callable[[], datetime]], Outcome]
+
+
+def prepare(
+    taken: Collection[Delivery], transport: Transport, *, now: datetime
+) -> tuple[list[Job], list[Outcome]]:
+    """What the senders shall do, and the outcomes of what cannot be sent. A few queries."""
+    if not taken:
+        return [], []
+    users = {delivery.event.user_id for delivery in taken}
+    wanted = {(user, *each) for user, found in destinations_of(users).items() for each in found}
+    destinations, preferences = _destinations(taken), preferences_of(users)
+    jobs: list[Job] = []
+    ended: list[Outcome] = []
+    for delivery in taken:
+        user = delivery.event.user_id
+        destination = destinations.get(delivery.address)
+        # Of this person: whoever has the phone now must not read what was meant for another.
+        if destination is None or (user, delivery.channel, delivery.address) not in wanted:
+            ended.append(Outcome(delivery, Status.NOT_SENT, _GONE[delivery.channel]))
+        elif transport.missing:
+            log.info("%s %d not sent: %s", delivery.channel, delivery.pk, transport.missing)
+            ended.append(Outcome(delivery, Status.NOT_SENT, transport.missing))
+        elif now > delivery.created_at + GIVE_UP_AFTER:
+            ended.append(Outcome(delivery, Status.FAILED, delivery.outcome or "it was too late"))
+        else:
+            jobs.append(partial(_attempt, transport, delivery, destination, preferences[user]))
+    return jobs, ended
+
+
+_GONE: dict[str, str] = {
+    Channel.PUSH: "the phone is no longer registered, or pushes are switched off",
+    Channel.EMAIL: "the address is no longer the person's, or mails are switched off",
+    Channel.WEBHOOK: "the webhook is gone",
+}
+
+
+def _destinations(taken: Iterable[Delivery]) -> dict[str, Destination]:
+    """The destination of each address. All of `taken` are of one channel."""
+    by_address = {delivery.address: Destination(address=delivery.address) for delivery in taken}
+    channel = next(iter(taken)).channel
+    if channel == Channel.PUSH:
+        return {
+            token.token: Destination(
+                address=token.token,
+                platform=token.platform,
+                sound_file=token.sound_file,
+                language=token.language,
+            )
+            for token in PushToken.objects.filter(token__in=by_address)
+        }
+    if channel == Channel.WEBHOOK:
+        return {
+            str(webhook.pk): Destination(address=webhook.url, secret=webhook.secret)
+            for webhook in Webhook.objects.filter(pk__in=by_address)
+        }
+    return by_address
+
+
+def _attempt(
+    transport: Transport,
+    delivery: Delivery,
+    destination: Destination,
+    preferences: Preferences,
+    clock: Callable[[], datetime],
+) -> Outcome:
+    """Send one; runs in a sender."""
+    what = f"{delivery.channel} {delivery.pk}"  # neither address nor token belongs into a log
+    try:
+        notification = notification_for(
+            delivery.event, preferences, language=destination.language, now=clock()
+        )
+        transport.send(notification, destination)
+    except DeliveryError as error:
+        log.warning("%s failed: %s", what, error.message)
+        return _failed(delivery, error, clock())
+    except Exception as error:  # a fault of ours; without an outcome it would repeat for ever
+        log.exception(what)
+        fault = DeliveryError(f"internal: {type(error).__name__}", permanent=False)
+        return _failed(delivery, fault, clock())
+    log.info("%s sent: %s", what, delivery.event)
+    return Outcome(delivery, Status.SENT, sent_at=clock())
+
+
+def _failed(delivery: Delivery, error: DeliveryError, now: datetime) -> Outcome:
     retry_at = now + retry_delay(delivery.attempts, error.retry_after_s)
     if error.permanent or retry_at > delivery.created_at + GIVE_UP_AFTER:
-        finish(delivery, Delivery.Status.FAILED, error.message)
-    else:
-        _update(delivery, next_attempt_at=retry_at, outcome=error.message[:255])
-
-
-def retry_delay(attempts: int, retry_after_s: float | None) -> timedelta:
-    """How long to wait after the `attempts`-th failure: doubling, spread, at least as asked."""
-    doubled: timedelta = FIRST_RETRY * 2 ** min(attempts - 1, 10)
-    delay = min(doubled, LONGEST_RETRY)
-    spread = delay * random.uniform(0.5, 1.5)  # noqa: S311  # not a secret: keeps retries apart
-    return max(spread, timedelta(seconds=retry_after_s or 0))
-
-
-def finish(
-    delivery: Delivery, status: Delivery.Status, outcome: str, sent_at: datetime | None = None
-) -> None:
-    """Note how it ended, unless another worker took the delivery since."""
-    _update(delivery, status=status, outcome=outcome[:255], sent_at=sent_at)
-
-
-def _update(delivery: Delivery, **fields: object) -> None:
-    """Write an outcome, unless the lease ran out and another worker took the delivery since."""
-    Delivery.objects.filter(
-        pk=delivery.pk, attempts=delivery.attempts, status=Delivery.Status.PENDING
-    ).update(**fields)
+        return Outcome(delivery, Status.FAILED, error.message, retires=error.retire_address)
+    return Outcome(delivery, Status.PENDING, error.message, next_attempt_at=retry_at)

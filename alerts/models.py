@@ -1,17 +1,30 @@
 """Alert rules, what they found, and who is told."""
 
 import secrets
-from datetime import UTC, datetime
+from datetime import datetime
+from urllib.parse import urlsplit
 
 from django.conf import settings
 from django.core.exceptions import ValidationError
 from django.db import models
-from django.db.models import Q
+from django.db.models import Exists, F, OuterRef, Q
 from django.utils import timezone
 
-from alerts.rules import Rule, State
+from ruuvinet.lib.crypto import EncryptedTextField
 from ruuvinet.lib.mac import MacField
-from sensors.models import Sensor
+from sensors.models import Access, Sensor
+
+
+class AlertRuleQuerySet(models.QuerySet["AlertRule"]):
+    def judged(self) -> "AlertRuleQuerySet":
+        """Those that count: enabled, of a person who is active and may read the sensor."""
+        shared = Access.objects.filter(user=OuterRef("user"), sensor=OuterRef("sensor"))
+        public = Q(sensor__public=True, sensor__owner__isnull=False)
+        return self.filter(
+            Exists(shared) | Q(sensor__owner=F("user")) | public,
+            enabled=True,
+            user__is_active=True,
+        )
 
 
 class AlertRule(models.Model):
@@ -41,6 +54,7 @@ class AlertRule(models.Model):
         SOUND_INSTANT = "soundInstant", "Sound level (instant), dBA"
         SOUND_AVERAGE = "soundAverage", "Sound level (average), dBA"
         SOUND_PEAK = "soundPeak", "Sound level (peak), dB"
+        OFFLINE = "offline", "Cloud connection, s of silence"
 
     user = models.ForeignKey(settings.AUTH_USER_MODEL, models.CASCADE, related_name="alert_rules")
     sensor = models.ForeignKey(Sensor, models.CASCADE, related_name="alert_rules")
@@ -51,7 +65,13 @@ class AlertRule(models.Model):
     description = models.CharField(
         max_length=255, blank=True, help_text="comes with the notification"
     )
-    # Set on every change of what is above: older samples are not this rule's to judge.
+    delay_s = models.PositiveIntegerField(
+        "delay, s", default=0, help_text="how long a limit must be broken before it counts"
+    )
+    created_at = models.DateTimeField(default=timezone.now, editable=False)
+    # When the person last edited it, by the clock of the app: the newer edit wins.
+    updated_at = models.DateTimeField(default=timezone.now, editable=False)
+    # Set on every change of the configuration: older samples are not this rule's to judge.
     configured_at = models.DateTimeField(default=timezone.now, editable=False)
 
     triggered = models.BooleanField(default=False, editable=False)
@@ -59,9 +79,14 @@ class AlertRule(models.Model):
     counter = models.IntegerField(
         "movement counter", default=0, help_text="the value that means: not moved"
     )
+    # Unix seconds, as the judge has them; what each is for: alerts.rules.State.
+    breached_since = models.IntegerField(null=True, blank=True, editable=False)
+    clear_since = models.IntegerField(null=True, blank=True, editable=False)
+    told_at = models.IntegerField(null=True, blank=True, editable=False)
 
-    CONFIGURATION = ("user_id", "sensor_id", "type", "enabled", "min", "max", "counter")
-    STATE = ("triggered", "triggered_at", "counter")
+    objects = AlertRuleQuerySet.as_manager()
+
+    CONFIGURATION = ("user_id", "sensor_id", "type", "enabled", "min", "max", "counter", "delay_s")
 
     class Meta:
         constraints = [
@@ -73,7 +98,13 @@ class AlertRule(models.Model):
             # Which of the sensors just heard have rules to judge: services.wake.
             models.Index(
                 fields=["sensor"], condition=Q(enabled=True), name="alert_rule_enabled_by_sensor"
-            )
+            ),
+            # Which rules the offline scan may have to trigger: offline.scan.
+            models.Index(
+                fields=["sensor"],
+                condition=Q(type="offline", enabled=True, triggered=False),
+                name="alert_rule_quiet_offline",
+            ),
         ]
 
     def __str__(self) -> str:
@@ -82,23 +113,6 @@ class AlertRule(models.Model):
     def clean(self) -> None:
         if self.type != self.Type.MOVEMENT and self.min is None and self.max is None:
             raise ValidationError("Give a lower limit, an upper limit or both.")
-
-    def rule(self) -> Rule:
-        return Rule(type=self.type, min=self.min, max=self.max)
-
-    def state(self) -> State:
-        at = self.triggered_at
-        return State(
-            triggered=self.triggered,
-            triggered_at=int(at.timestamp()) if at else None,
-            counter=self.counter,
-        )
-
-    def set_state(self, state: State) -> None:
-        at = state.triggered_at
-        self.triggered = state.triggered
-        self.triggered_at = None if at is None else datetime.fromtimestamp(at, UTC)
-        self.counter = state.counter
 
 
 def quantity(type_: str) -> str:
@@ -119,9 +133,24 @@ class EvaluationMark(models.Model):
     )
     evaluated_to = models.IntegerField()
     judged_ahead = models.JSONField(default=list)
+    # The newest judged payload: the same one again, from another gateway, is no second sample.
+    judged_payload = models.BinaryField(null=True)
 
     def __str__(self) -> str:
         return f"{self.sensor} judged to {self.evaluated_to}"
+
+
+class ListeningSpan(models.Model):
+    """From when to when readings were taken in; Unix seconds (UTC). Spans may overlap.
+
+    Silence counts only where it was listened to: see alerts.offline.
+    """
+
+    since = models.IntegerField()
+    until = models.IntegerField(db_index=True)
+
+    def __str__(self) -> str:
+        return f"{self.since} to {self.until}"
 
 
 class AlertEvent(models.Model):
@@ -147,6 +176,10 @@ class AlertEvent(models.Model):
                 name="one_open_event_per_rule",
             )
         ]
+        indexes = [
+            # The timeline of a sensor in the console.
+            models.Index(fields=["sensor", "-opened_at"], name="alert_event_of_sensor_by_time")
+        ]
 
     def __str__(self) -> str:
         return f"{self.sensor_name}: {quantity(self.type)} {self.trigger} {self.threshold:g}"
@@ -169,14 +202,33 @@ class PushToken(models.Model):
     token = models.CharField(max_length=4096, unique=True)
     platform = models.CharField(max_length=16, choices=Platform)
     name = models.CharField(max_length=255, blank=True)
-    language = models.CharField(max_length=8, default="en")
+    language = models.CharField(
+        max_length=8, blank=True, help_text="two letters; empty: the person's own"
+    )
     sound_file = models.CharField(max_length=64, default="default")
     created_at = models.DateTimeField(default=timezone.now, editable=False)
+    last_accessed_at = models.DateTimeField(default=timezone.now, editable=False)
     retired_at = models.DateTimeField(null=True, blank=True, editable=False)
     retired_reason = models.CharField(max_length=255, blank=True, editable=False)
 
     def __str__(self) -> str:
         return f"{self.get_platform_display()} …{self.token[-4:]}"
+
+
+class Webhook(models.Model):
+    """A server of a person's own that is told of each of that person's alerts."""
+
+    user = models.OneToOneField(settings.AUTH_USER_MODEL, models.CASCADE, related_name="webhook")
+    url = models.URLField("URL", max_length=2000)
+    secret = EncryptedTextField(
+        default=secrets.token_urlsafe, help_text="signs each message: docs/alerts.md"
+    )
+    created_at = models.DateTimeField(default=timezone.now, editable=False)
+    retired_at = models.DateTimeField(null=True, blank=True, editable=False)
+    retired_reason = models.CharField(max_length=255, blank=True, editable=False)
+
+    def __str__(self) -> str:
+        return str(urlsplit(self.url).hostname)
 
 
 class DeliveryQuerySet(models.QuerySet["Delivery"]):
@@ -190,6 +242,8 @@ class Delivery(models.Model):
 
     class Channel(models.TextChoices):
         PUSH = "push", "push"
+        EMAIL = "email", "e-mail"
+        WEBHOOK = "webhook", "webhook"
 
     class Status(models.TextChoices):
         PENDING = "pending", "pending"
@@ -221,11 +275,12 @@ class Delivery(models.Model):
         indexes = [
             # What the sweep looks for: DeliveryQuerySet.due.
             models.Index(
-                fields=["next_attempt_at"],
+                fields=["channel", "next_attempt_at"],
                 condition=Q(status="pending"),
-                name="delivery_pending_by_time",
+                name="delivery_pending_by_channel",
             )
         ]
 
     def __str__(self) -> str:
-        return f"{self.get_channel_display()} …{self.address[-4:]}"
+        hidden = self.address if self.channel == self.Channel.WEBHOOK else "…" + self.address[-4:]
+        return f"{self.get_channel_display()} {hidden}"

@@ -2,8 +2,9 @@
 
 import math
 from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from enum import StrEnum
+from typing import NamedTuple
 
 from sensors.decoders import Reading
 from sensors.derived import absolute_humidity_g_m3, air_quality_score, dew_point_c
@@ -21,7 +22,7 @@ class Trigger(StrEnum):
 class Sample:
     """One reception of a sensor, with the owner's offsets applied.
 
-    `at` is Unix seconds (UTC), never ahead of the time of judging.
+    `at` is Unix seconds (UTC), as the gateway's clock had it.
     """
 
     at: int
@@ -62,10 +63,13 @@ def sample_of(
     )
 
 
-MOVEMENT = "movement"
+MOVEMENT, OFFLINE = "movement", "offline"
+TOLD_AGAIN_AFTER_S = 3600
+RESOLVED_AFTER_S = 300
 
 # What each type compares with its limits, in the unit that limits have on the wire.
 QUANTITIES: dict[str, Callable[[Sample], float | None]] = {
+    MOVEMENT: lambda s: s.reading.movement_counter,
     "temperature": lambda s: s.temperature_c,
     "humidity": lambda s: s.humidity_pct,
     "humidityAbsolute": lambda s: absolute_humidity_g_m3(s.temperature_c, s.physical_humidity_pct),
@@ -93,26 +97,28 @@ def _volts(millivolts: int | None) -> float | None:
     return None if millivolts is None else millivolts / 1000
 
 
-@dataclass(frozen=True, slots=True)
-class Rule:
+class Rule(NamedTuple):
     """What a person asked for. A limit of None is absent; limits are in the type's wire unit."""
 
     type: str
     min: float | None
     max: float | None
+    delay_s: int = 0  # how long a limit must be broken before it counts
+    resolved_after_s: int = RESOLVED_AFTER_S  # how long all must be well before that counts
 
 
-@dataclass(frozen=True, slots=True)
-class State:
+class State(NamedTuple):
     """What a rule remembers between samples; times are Unix seconds (UTC)."""
 
     triggered: bool = False
     triggered_at: int | None = None
+    told_at: int | None = None  # the trigger that people were told of: the next hour is quiet
+    breached_since: int | None = None  # not triggered: a running delay
+    clear_since: int | None = None  # triggered: all has been well since
     counter: int = 0  # movement: the counter that means "not moved"
 
 
-@dataclass(frozen=True, slots=True)
-class Breach:
+class Breach(NamedTuple):
     """How a rule was broken; `value` and `threshold` in the type's wire unit."""
 
     trigger: Trigger
@@ -120,30 +126,48 @@ class Breach:
     threshold: float
 
 
-@dataclass(frozen=True, slots=True)
-class Verdict:
-    """The state after a sample and, when the rule has just triggered, by what."""
+class Verdict(NamedTuple):
+    """The state after a sample and, when somebody must be told, of what."""
 
     state: State
     breach: Breach | None = None
 
 
-def judge(rule: Rule, state: State, sample: Sample) -> Verdict:
-    """Judge one sample. Samples must come in time order.
+def judge(rule: Rule, state: State, sample: Sample, now: int) -> Verdict:
+    """Judge one sample at `now` (Unix seconds). Samples must come in time order.
 
-    Limits are strict. A quantity that the sample lacks neither triggers nor resolves.
+    Limits are strict. A quantity that the sample lacks neither triggers nor resolves. A sample
+    from the future counts as one of now.
     """
-    if rule.type == MOVEMENT:
-        return _judge_movement(state, sample)
+    at = min(sample.at, now)
+    if rule.type == OFFLINE:
+        return _heard(rule, state, at, now)
     value = QUANTITIES[rule.type](sample)
     if value is None or math.isnan(value):
         return Verdict(state)
-    breach = _breach(rule, value)
-    if breach is None:
-        return Verdict(replace(state, triggered=False))
+    if rule.type == MOVEMENT:
+        moved = value != state.counter
+        breach = Breach(Trigger.DIFFERENT, value, state.counter) if moved else None
+    else:
+        breach = _breach(rule, value)
+    return _next(rule, state, at, breach)
+
+
+def judge_silence(rule: Rule, state: State, silent_s: int, now: int) -> Verdict:
+    """Judge an offline rule at `now`, when its sensor has been silent for `silent_s`.
+
+    Ends no alert: only a sample does, in `judge`.
+    """
     if state.triggered:
         return Verdict(state)
-    return Verdict(replace(state, triggered=True, triggered_at=sample.at), breach)
+    return _next(rule, state, now, _breach(rule, silent_s))
+
+
+def _heard(rule: Rule, state: State, at: int, now: int) -> Verdict:
+    """A sample ends an offline alert, unless it only tells of the time before the silence."""
+    if not state.triggered or at <= min(state.triggered_at or 0, now):
+        return Verdict(state)
+    return _next(rule, state, at, None)
 
 
 def _breach(rule: Rule, value: float) -> Breach | None:
@@ -155,14 +179,48 @@ def _breach(rule: Rule, value: float) -> Breach | None:
     return None
 
 
-def _judge_movement(state: State, sample: Sample) -> Verdict:
-    """Any other counter is a movement: it wraps at 255 and starts again at power-up."""
-    counter = sample.reading.movement_counter
-    if counter is None:
-        return Verdict(state)
-    if counter == state.counter:
-        return Verdict(replace(state, triggered=False))
-    moved = State(triggered=True, triggered_at=sample.at, counter=counter)
-    if state.triggered:
-        return Verdict(moved)  # still the same movement: seen, not told again
-    return Verdict(moved, Breach(Trigger.DIFFERENT, counter, state.counter))
+def _next(rule: Rule, state: State, at: int, breach: Breach | None) -> Verdict:
+    """The state machine."""
+    state = _without_future(state, at)
+    if breach is None:
+        return Verdict(_clear(rule, state, at))
+    if not state.triggered:
+        since = at if state.breached_since is None else state.breached_since
+        if at - since < rule.delay_s:
+            return Verdict(state._replace(breached_since=since))
+    elif rule.type != MOVEMENT:
+        return Verdict(state if state.clear_since is None else state._replace(clear_since=None))
+    quiet = state.told_at is not None and at - state.told_at < TOLD_AGAIN_AFTER_S
+    if rule.type != MOVEMENT:
+        if quiet:  # triggers at the first sample after the hour, if it is still so then
+            return Verdict(state._replace(breached_since=since))
+        return Verdict(State(True, at, at, counter=state.counter), breach)
+    # Each movement is a trigger, seen if not told, and becomes what the next one is compared with.
+    counter = int(breach.value)
+    if quiet:
+        return Verdict(State(True, at, state.told_at, counter=counter))
+    return Verdict(State(True, at, at, counter=counter), breach)
+
+
+def _clear(rule: Rule, state: State, at: int) -> State:
+    if not state.triggered:
+        return state if state.breached_since is None else state._replace(breached_since=None)
+    since = at if state.clear_since is None else state.clear_since
+    if at - since < rule.resolved_after_s:
+        return state._replace(clear_since=since)
+    return state._replace(triggered=False, clear_since=None)
+
+
+def _without_future(state: State, at: int) -> State:
+    """What is remembered of a time later than the sample comes from a clock that was set back.
+
+    It counts as of the sample's time: otherwise an hour of silence would become two.
+    """
+    told_at, breached_since, clear_since = state.told_at, state.breached_since, state.clear_since
+    if max(told_at or 0, breached_since or 0, clear_since or 0) <= at:
+        return state
+    return state._replace(
+        told_at=None if told_at is None else min(told_at, at),
+        breached_since=None if breached_since is None else min(breached_since, at),
+        clear_since=None if clear_since is None else min(clear_since, at),
+    )

@@ -1,15 +1,63 @@
 """Reads that join rooms, as tuned SQL."""
 
 import json
-from collections.abc import Collection
+from collections import defaultdict
+from collections.abc import Collection, Iterator
+from dataclasses import dataclass
+from datetime import datetime, timedelta
 from typing import NamedTuple
 
+from django.conf import settings
 from django.db import connection
-from django.db.models import Exists, OuterRef
+from django.db.models import Count, Exists, OuterRef, Q, QuerySet
 
-from alerts.models import AlertRule, EvaluationMark
+from accounts.models import User, UserSetting
+from alerts.models import AlertEvent, AlertRule, Delivery, EvaluationMark, PushToken, Webhook
+from alerts.rules import OFFLINE, Rule, State
+from alerts.serializers import AlertItem, alert_item
+from alerts.words import Preferences
+from ruuvinet.lib.api import Forbidden
 from ruuvinet.lib.mac import Mac
-from sensors.models import DENSE_INTERVAL_S, Latest
+from sensors.models import DENSE_INTERVAL_S, Access, Latest, Sensor, fallback_name
+from subscriptions.limits import Limits, limits_for
+
+
+def rules_by_sensor(user: User, sensor: Mac | None) -> dict[Mac, list[AlertRule]]:
+    """The rules of `user` for each sensor that `user` has, or for `sensor` alone. Two queries.
+
+    A sensor that is merely public is listed if there are rules for it. Raises Forbidden if `user`
+    may not read `sensor`.
+    """
+    readable = Sensor.objects.readable_by(user)
+    if sensor is None:
+        ruled = AlertRule.objects.filter(user=user, sensor=OuterRef("pk"))
+        shared = Access.objects.filter(user=user, sensor=OuterRef("pk"))
+        readable = readable.filter(Q(owner=user) | Exists(shared) | Exists(ruled))
+    else:
+        readable = readable.filter(mac=sensor)
+    sensors = {each.mac: each for each in readable.order_by("mac")}
+    if sensor is not None and not sensors:
+        raise Forbidden("Forbidden.")
+    found: dict[Mac, list[AlertRule]] = {mac: [] for mac in sensors}
+    for rule in AlertRule.objects.filter(user=user).order_by("pk"):
+        if rule.sensor_id in found:
+            rule.sensor = sensors[rule.sensor_id]
+            found[rule.sensor_id].append(rule)
+    return found
+
+
+def alert_items_of(user: User, sensors: Collection[Mac]) -> dict[Mac, list[AlertItem]]:
+    """The rules of `user` for each of `sensors`, an empty list where there are none. One query."""
+    items: dict[Mac, list[AlertItem]] = {sensor: [] for sensor in sensors}
+    for rule in AlertRule.objects.filter(user=user).order_by("pk"):
+        if rule.sensor_id in items:
+            items[rule.sensor_id].append(alert_item(rule))
+    return items
+
+
+# Clocks of gateways, and of several machines, differ by less. What is further ahead is from
+# before our clock was set back.
+CLOCK_SET_BACK_S = 300
 
 
 class Unjudged(NamedTuple):
@@ -28,12 +76,12 @@ _UNJUDGED = """
     FROM alerts_evaluationmark k JOIN sensors_measurement m
       ON m.sensor = k.sensor_id AND m.slot > k.evaluated_to - {interval}
      AND m.measured_at > k.evaluated_to
-    WHERE k.sensor_id IN ({sensors}) AND m.slot > %s
+    WHERE k.sensor_id {among} AND m.slot > %s
     UNION
     SELECT l.sensor, l.measured_at, l.rssi_dbm, l.payload
     FROM alerts_evaluationmark k JOIN sensors_latest l
       ON l.sensor = k.sensor_id AND l.measured_at > k.evaluated_to
-    WHERE k.sensor_id IN ({sensors})
+    WHERE k.sensor_id {among}
     ORDER BY 2, 1 LIMIT {limit}
 """
 
@@ -42,23 +90,190 @@ def unjudged(marks: Collection[EvaluationMark], limit: int) -> list[Unjudged]:
     """The oldest `limit` receptions after `marks`, from the history and Latest, in time order."""
     if not marks:
         return []
-    sensors = [int(mark.sensor_id) for mark in marks]
+    among, sensors = _among([mark.sensor_id for mark in marks])
     lower = min(mark.evaluated_to for mark in marks) - DENSE_INTERVAL_S
-    sql = _UNJUDGED.format(
-        interval=DENSE_INTERVAL_S, limit=int(limit), sensors=", ".join(["%s"] * len(sensors))
-    )
+    sql = _UNJUDGED.format(interval=DENSE_INTERVAL_S, limit=int(limit), among=among)
     with connection.cursor() as cursor:
-        cursor.execute(sql, [*sensors, lower, *sensors])
+        cursor.execute(sql, [sensors, lower, sensors])
         return [Unjudged(*row) for row in cursor.fetchall()]
 
 
-def sensors_behind(limit: int) -> list[Mac]:
-    """Sensors with enabled rules that were heard after what is judged: what wake-ups missed."""
+@dataclass(slots=True)
+class JudgedRule:
+    """An enabled rule with all that judging needs; `state` moves on while it is judged.
+
+    `configured_at` is Unix seconds (UTC). `limits` are those of the sensor's owner.
+    """
+
+    id: int
+    user_id: int
+    sensor: int
+    description: str
+    configured_at: int
+    offset_temperature_c: float
+    offset_humidity_pct: float
+    offset_pressure_pa: float
+    limits: Limits
+    rule: Rule
+    state: State
+
+
+_JUDGED = (
+    "pk",
+    "user_id",
+    "sensor_id",
+    "description",
+    "configured_at",
+    "sensor__offset_temperature_c",
+    "sensor__offset_humidity_pct",
+    "sensor__offset_pressure_pa",
+    "sensor__owner_id",
+    "type",
+    "min",
+    "max",
+    "delay_s",
+    "triggered",
+    "triggered_at",
+    "told_at",
+    "breached_since",
+    "clear_since",
+    "counter",
+)
+
+
+def rules_of(sensors: Collection[Mac], now: datetime) -> dict[int, list[JudgedRule]]:
+    """The rules to judge of each of `sensors`. Two queries."""
+    found = AlertRule.objects.judged().filter(sensor__in=sensors)
+    by_sensor: dict[int, list[JudgedRule]] = defaultdict(list)
+    for rule in judged_rules(found, now):
+        by_sensor[rule.sensor].append(rule)
+    return by_sensor
+
+
+def judged_rules(rules: QuerySet[AlertRule], now: datetime) -> Iterator[JudgedRule]:
+    """`rules` as the judge takes them: without what the plan of the sensor's owner leaves out."""
+    rows = list(rules.values_list(*_JUDGED))
+    limits = limits_for({row[8] for row in rows if row[8] is not None}, now)
+    nobodys = Limits()
+    for pk, user, sensor, text, configured_at, t, h, p, owner, type_, low, high, *rest in rows:
+        plan = limits.get(owner, nobodys)
+        if type_ == OFFLINE and not plan.offline_alert_allowed:
+            continue
+        delay_s, triggered, triggered_at, *remembered = rest
+        yield JudgedRule(
+            id=pk,
+            user_id=user,
+            sensor=int(sensor),
+            description=text,
+            configured_at=int(configured_at.timestamp()),
+            offset_temperature_c=t,
+            offset_humidity_pct=h,
+            offset_pressure_pa=p,
+            limits=plan,
+            rule=Rule(
+                type_,
+                low,
+                high,
+                delay_s if plan.delayed_alert_allowed else 0,
+                settings.ALERT_RESOLVED_AFTER_S,
+            ),
+            state=State(triggered, triggered_at and int(triggered_at.timestamp()), *remembered),
+        )
+
+
+def names_of(pairs: Collection[tuple[int, Mac]]) -> dict[tuple[int, Mac], str]:
+    """What each person calls each sensor. One query."""
+    accesses = Access.objects.filter(sensor__in={sensor for _, sensor in pairs})
+    own = {(a.user_id, a.sensor_id): a.name for a in accesses}
+    return {(user, mac): own.get((user, mac)) or fallback_name(mac) for user, mac in pairs}
+
+
+def destinations_of(users: Collection[int]) -> dict[int, list[tuple[str, str]]]:
+    """Where each of `users` is told, as (channel, address), without what they switched off."""
+    off = _switched_off(users)
+    found: dict[int, list[tuple[str, str]]] = {user: [] for user in users}
+    tokens = PushToken.objects.filter(user__in=users, retired_at=None)
+    for user, token in tokens.values_list("user_id", "token"):
+        found[user].append((Delivery.Channel.PUSH, token))
+    for user, email in User.objects.filter(pk__in=users).values_list("pk", "email"):
+        found[user].append((Delivery.Channel.EMAIL, email))
+    webhooks = Webhook.objects.filter(user__in=users, retired_at=None)
+    for user, webhook in webhooks.values_list("user_id", "pk"):
+        found[user].append((Delivery.Channel.WEBHOOK, str(webhook)))
+    return {
+        user: [each for each in destinations if (user, each[0]) not in off]
+        for user, destinations in found.items()
+    }
+
+
+_SWITCHES = {
+    "DISABLE_PUSH_NOTIFICATIONS": Delivery.Channel.PUSH,
+    "DISABLE_EMAIL_NOTIFICATIONS": Delivery.Channel.EMAIL,
+    "disable_emails": Delivery.Channel.EMAIL,  # as old apps call it
+}
+
+
+def _switched_off(users: Collection[int]) -> set[tuple[int, str]]:
+    switches = UserSetting.objects.filter(
+        user__in=users, name__in=_SWITCHES, value__in=["1", "true"]
+    )
+    return {(user, _SWITCHES[name]) for user, name in switches.values_list("user_id", "name")}
+
+
+_PREFERENCES = {
+    "PROFILE_LANGUAGE_CODE": "language",
+    "UNIT_TEMPERATURE": "temperature",
+    "UNIT_PRESSURE": "pressure",
+}
+
+
+def preferences_of(users: Collection[int]) -> dict[int, Preferences]:
+    """How each of `users` reads. One query."""
+    chosen: dict[int, dict[str, str]] = {user: {} for user in users}
+    found = UserSetting.objects.filter(user__in=users, name__in=_PREFERENCES)
+    for user, name, value in found.values_list("user_id", "name", "value"):
+        chosen[user][_PREFERENCES[name]] = value
+    return {user: Preferences(**fields) for user, fields in chosen.items()}
+
+
+class AlertCounts(NamedTuple):
+    """How alerting fares: what is open, and what became of the deliveries of the last day."""
+
+    open: int
+    sent: int
+    waiting: int
+    failed: int
+
+
+def alert_counts(now: datetime) -> AlertCounts:
+    """Two queries."""
+    lately = Q(created_at__gt=now - timedelta(days=1))
+    status = Delivery.Status
+    deliveries = Delivery.objects.filter(lately | Q(status=status.PENDING)).aggregate(
+        sent=Count("pk", filter=Q(status=status.SENT)),
+        waiting=Count("pk", filter=Q(status=status.PENDING)),
+        failed=Count("pk", filter=Q(status=status.FAILED)),
+    )
+    return AlertCounts(open=AlertEvent.objects.filter(resolved_at=None).count(), **deliveries)
+
+
+def timeline(sensor: Mac, limit: int) -> list[AlertEvent]:
+    """The newest events of a sensor with their deliveries, newest first. Two queries."""
+    events = AlertEvent.objects.filter(sensor=sensor).order_by("-opened_at", "-pk")
+    return list(events.select_related("user").prefetch_related("deliveries")[:limit])
+
+
+def sensors_behind(now: datetime, *, limit: int) -> list[Mac]:
+    """Sensors with enabled rules that were heard after what is judged: what wake-ups missed.
+
+    Not those heard in a future that no gateway's clock explains: ours was set back since.
+    """
     has_rules = AlertRule.objects.filter(sensor=OuterRef("sensor"), enabled=True)
     judged = EvaluationMark.objects.filter(
         sensor=OuterRef("sensor"), evaluated_to__gte=OuterRef("measured_at")
     )
-    behind = Latest.objects.filter(Exists(has_rules), ~Exists(judged))
+    possible = Latest.objects.filter(measured_at__lte=int(now.timestamp()) + CLOCK_SET_BACK_S)
+    behind = possible.filter(Exists(has_rules), ~Exists(judged))
     return list(behind.order_by("measured_at").values_list("sensor", flat=True)[:limit])
 
 
@@ -70,10 +285,7 @@ def ruled_sensors(sensors: Collection[Mac]) -> list[int]:
     """
     if not sensors:
         return []
-    wanted: list[int] | str = [int(sensor) for sensor in sensors]
-    among = "= ANY(%s)"
-    if connection.vendor == "sqlite":
-        wanted, among = json.dumps(wanted), "IN (SELECT value FROM json_each(%s))"
+    among, wanted = _among(sensors)
     with connection.cursor() as cursor:
         cursor.execute(_RULED.format(among=among), [wanted])
         return [sensor for (sensor,) in cursor.fetchall()]
@@ -82,3 +294,11 @@ def ruled_sensors(sensors: Collection[Mac]) -> list[int]:
 _RULED = """
     SELECT DISTINCT sensor_id FROM alerts_alertrule WHERE enabled AND sensor_id {among} ORDER BY 1
 """
+
+
+def _among(sensors: Collection[Mac]) -> tuple[str, list[int] | str]:
+    """SQL for "is one of `sensors`", and its one parameter."""
+    ids = [int(sensor) for sensor in sensors]
+    if connection.vendor == "sqlite":
+        return "IN (SELECT value FROM json_each(%s))", json.dumps(ids)
+    return "= ANY(%s)", ids

@@ -13,8 +13,9 @@ from django.http import HttpRequest, HttpResponse
 from django.template.response import TemplateResponse
 from django.utils import timezone
 
-from gateways import services
-from gateways.models import SILENT_AFTER, Gateway, validate_secret
+from accounts.console import AuditedAdmin
+from gateways import networks, services
+from gateways.models import SILENT_AFTER, Gateway, NetworkRule, validate_secret
 from ruuvinet.lib.api import DomainError
 from sensors.models import Latest
 
@@ -72,7 +73,7 @@ class StateFilter(admin.SimpleListFilter):
 
 
 @admin.register(Gateway)
-class GatewayAdmin(admin.ModelAdmin[Gateway]):
+class GatewayAdmin(AuditedAdmin[Gateway]):
     list_display = (
         "mac",
         "state",
@@ -219,3 +220,32 @@ def secrets_form(gateways: list[Gateway], data: Any) -> forms.Form:
             widget=forms.PasswordInput(attrs={"autocomplete": "off"}),
         )
     return form
+
+
+@admin.register(NetworkRule)
+class NetworkRuleAdmin(AuditedAdmin[NetworkRule]):
+    """Networks that are refused. The console itself stays open to them."""
+
+    list_display = ("network", "decision", "reason", "expires_at", "changed_at")
+    list_filter = ("is_allowed",)
+    search_fields = ("network", "reason")
+    ordering = ("network",)
+    fields = ("network", "is_allowed", "reason", "expires_at")
+
+    @admin.display(description="decision", ordering="is_allowed")
+    def decision(self, rule: NetworkRule) -> str:
+        if rule.expires_at and rule.expires_at <= timezone.now():
+            return "expired"
+        return "may pass" if rule.is_allowed else "refused"
+
+    def save_model(self, request: HttpRequest, obj: NetworkRule, form: Any, change: bool) -> None:
+        super().save_model(request, obj, form, change)
+        networks.changed()
+
+    def delete_model(self, request: HttpRequest, obj: NetworkRule) -> None:
+        super().delete_model(request, obj)
+        networks.changed()
+
+    def delete_queryset(self, request: HttpRequest, queryset: QuerySet[NetworkRule]) -> None:
+        super().delete_queryset(request, queryset)
+        networks.changed()

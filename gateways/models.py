@@ -7,6 +7,7 @@ from django.db import models
 from django.utils import timezone
 
 from ruuvinet.lib.crypto import EncryptedTextField
+from ruuvinet.lib.http import normal_network
 from ruuvinet.lib.mac import MacField
 
 SILENT_AFTER = timedelta(minutes=15)
@@ -110,3 +111,27 @@ class Gateway(models.Model):
         last = self.last_seen_at or self.whitelisted_at
         silent = (now or timezone.now()) - last > SILENT_AFTER
         return self.State.SILENT if silent else self.State.WHITELISTED
+
+
+class NetworkRule(models.Model):
+    """A network that is refused, or one inside of it that may pass. The narrowest rule counts."""
+
+    network = models.CharField(
+        max_length=43, unique=True, help_text="an address, or a network such as 192.0.2.0/24"
+    )
+    is_allowed = models.BooleanField(
+        "may pass", default=False, help_text="although it lies inside a network that is refused"
+    )
+    reason = models.CharField(max_length=255, blank=True)
+    expires_at = models.DateTimeField(null=True, blank=True, help_text="empty: never")
+    changed_at = models.DateTimeField(auto_now=True)
+
+    def __str__(self) -> str:
+        return self.network
+
+    def clean(self) -> None:
+        super().clean()
+        try:
+            self.network = normal_network(self.network)
+        except ValueError as error:
+            raise ValidationError({"network": "This is no address and no network."}) from error

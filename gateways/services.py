@@ -1,6 +1,6 @@
 """Verbs on gateways: whitelist, blacklist, and what ingest notes about them."""
 
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable, Mapping
 from datetime import datetime, timedelta
 from functools import partial
 
@@ -17,6 +17,7 @@ from ruuvinet.lib.api import DomainError, InvalidFormat
 from ruuvinet.lib.mac import Mac
 
 MAX_STRANGERS = 1000
+MAX_SECRET_LENGTH = 255
 NOTE_INTERVAL = timedelta(minutes=1)
 MAX_CLOCK_OFFSET_S = 2**62  # a gateway may claim any year; the column holds eight bytes
 
@@ -26,26 +27,96 @@ class GatewayAlreadyWhitelisted(DomainError):
     code = "ER_GATEWAY_ALREADY_WHITELISTED"
 
 
-@transaction.atomic
-def whitelist(*, mac: Mac, secret: str, at: datetime) -> Gateway:
-    """Accept posts of `mac` that are signed with `secret` from now on.
+class GatewayNotFound(DomainError):
+    status = 409
+    code = "ER_GATEWAY_NOT_FOUND"
 
-    Raises GatewayAlreadyWhitelisted, and InvalidFormat for the public fallback key.
+
+def whitelist(*, mac: Mac, secret: str, at: datetime, must_be_seen: bool = False) -> Gateway:
+    """Accept posts of `mac` that are signed with `secret` from now on. As `whitelist_all`."""
+    (gateway,) = whitelist_all(secrets={mac: secret}, at=at, must_be_seen=must_be_seen)
+    return gateway
+
+
+def whitelist_all(
+    *, secrets: Mapping[Mac, str], at: datetime, must_be_seen: bool = False
+) -> list[Gateway]:
+    """Accept posts of these gateways, signed with the secret of each, from now on: all or none.
+
+    In the order of `secrets`. Raises GatewayAlreadyWhitelisted, GatewayNotFound when one that
+    `must_be_seen` never knocked, and InvalidFormat for the public fallback key.
     """
+    for mac, secret in secrets.items():
+        try:
+            ensure_secret(secret)
+        except ValueError as error:
+            raise InvalidFormat(f"{mac}: {error}") from error
+    with transaction.atomic():
+        gateways = _locked(secrets)
+        _ensure_new(gateways, must_be_seen=must_be_seen)
+        _accept(gateways, secrets, at)
+    found = {gateway.mac: gateway for gateway in gateways}
+    return [found[mac] for mac in secrets]
+
+
+@transaction.atomic
+def whitelist_new(*, secrets: Mapping[Mac, str], at: datetime) -> set[Mac]:
+    """Accept posts of those that are not whitelisted yet; may be repeated.
+
+    Returns those that are whitelisted with another secret, which they keep.
+    """
+    gateways = _locked(secrets)
+    _accept([gateway for gateway in gateways if not gateway.whitelisted_at], secrets, at)
+    return {gateway.mac for gateway in gateways if gateway.secret != secrets[gateway.mac]}
+
+
+def ensure_secret(secret: str) -> None:
+    """Raises ValueError for what cannot be a gateway's key."""
+    if not 1 <= len(secret) <= MAX_SECRET_LENGTH or "\0" in secret:
+        raise ValueError(f"a secret has 1 to {MAX_SECRET_LENGTH} characters")
     try:
         validate_secret(secret)
     except ValidationError as error:
-        raise InvalidFormat(error.messages[0]) from error
-    Gateway.objects.bulk_create([Gateway(mac=mac)], ignore_conflicts=True)
-    gateway = Gateway.objects.select_for_update().get(mac=mac)
-    if gateway.whitelisted_at:
-        raise GatewayAlreadyWhitelisted("Gateway already whitelisted")
-    gateway.secret = secret
-    gateway.whitelisted_at = at
-    gateway.blacklisted_at = gateway.connected_at = None
-    gateway.save(update_fields=["secret", "whitelisted_at", "blacklisted_at", "connected_at"])
-    _forget(mac)
-    return gateway
+        raise ValueError(error.messages[0]) from error
+
+
+def _accept(gateways: list[Gateway], secrets: Mapping[Mac, str], at: datetime) -> None:
+    for gateway in gateways:
+        gateway.secret = secrets[gateway.mac]
+        gateway.whitelisted_at = at
+        gateway.blacklisted_at = gateway.connected_at = None
+    # One statement for many, and they are there: this only ever updates.
+    Gateway.objects.bulk_create(
+        gateways,
+        update_conflicts=True,
+        unique_fields=["mac"],
+        update_fields=["secret", "whitelisted_at", "blacklisted_at", "connected_at"],
+    )
+    for gateway in gateways:
+        _forget(gateway.mac)
+
+
+def _locked(macs: Iterable[Mac]) -> list[Gateway]:
+    """The rows of `macs`, made if missing, locked in the order of the addresses."""
+    macs = sorted(macs)
+    Gateway.objects.bulk_create([Gateway(mac=mac) for mac in macs], ignore_conflicts=True)
+    return list(Gateway.objects.select_for_update().filter(mac__in=macs).order_by("mac"))
+
+
+def _ensure_new(gateways: Collection[Gateway], *, must_be_seen: bool) -> None:
+    whitelisted = [str(gateway) for gateway in gateways if gateway.whitelisted_at]
+    if whitelisted:
+        message = "Gateway already whitelisted"
+        raise GatewayAlreadyWhitelisted(message + _which(whitelisted, gateways))
+    unseen = [str(gateway) for gateway in gateways if not gateway.first_seen_at]
+    if must_be_seen and unseen:
+        message = "Request was valid, but gateway has not been seen yet."
+        raise GatewayNotFound(message + _which(unseen, gateways))
+
+
+def _which(named: list[str], asked: Collection[Gateway]) -> str:
+    """Names them, unless only one was asked for: callers know the message as it is."""
+    return "" if len(asked) == 1 else f": {', '.join(named[:20])}"
 
 
 @transaction.atomic

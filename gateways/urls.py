@@ -9,4 +9,5 @@ urlpatterns = [
     path("whitelist", views.Whitelist.as_view()),
     path("blacklist", views.Blacklist.as_view()),
     path("gwinfo", views.GatewayInfo.as_view()),
+    path("register-sensor", views.RegisterSensor.as_view()),
 ]

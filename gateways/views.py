@@ -1,6 +1,8 @@
 """The doors of the gateways and of those who decide about them."""
 
+from collections.abc import Callable
 from datetime import datetime
+from typing import Any
 
 from django.conf import settings
 from django.http import HttpRequest, HttpResponse, UnreadablePostError
@@ -8,21 +10,24 @@ from django.utils import timezone
 from django.views.decorators.csrf import csrf_exempt
 from rest_framework.request import Request
 from rest_framework.response import Response
-from rest_framework.views import APIView
 
+from accounts.internal import InternalView
+from gateways import networks, services
 from gateways import record as recording
-from gateways import services
 from gateways.models import Gateway
-from gateways.serializers import BlacklistRequest, WhitelistRequest
-from gateways.wire import MAX_BODY_BYTES
-from ruuvinet.lib.api import (
-    Forbidden,
-    InvalidMacAddress,
-    Unauthorized,
-    secret_matches,
-    success_body,
+from gateways.serializers import (
+    BlacklistRequest,
+    NetworkRequest,
+    RegisterSensorRequest,
+    WhitelistRequest,
+    names_network,
+    read_gateways,
 )
+from gateways.wire import MAX_BODY_BYTES
+from ruuvinet.lib.api import InvalidMacAddress, Unauthorized
 from ruuvinet.lib.mac import Mac
+from ruuvinet.lib.views import success
+from sensors.services import register_sensor
 
 
 @csrf_exempt
@@ -51,44 +56,44 @@ def _reply_to(request: HttpRequest) -> recording.Reply:
     )
 
 
-class InternalView(APIView):
-    """Guarded by `X-Internal-Secret`; an unset INTERNAL_SECRET lets nobody in."""
-
-    refusal: type[Forbidden] | type[Unauthorized] = Forbidden
-
-    def initial(self, request: Request, *args: object, **kwargs: object) -> None:
-        super().initial(request, *args, **kwargs)
-        if not secret_matches(request.headers.get("X-Internal-Secret"), settings.INTERNAL_SECRET):
-            raise self.refusal("Invalid credentials.")
-
-
 class Whitelist(InternalView):
     def post(self, request: Request) -> Response:
-        """Accept a gateway's posts from now on. 409 when it is whitelisted already."""
-        asked = WhitelistRequest(data=request.data)
-        asked.is_valid(raise_exception=True)
-        mac = asked.validated_data["macAddress"]
-        gateway = services.whitelist(
-            mac=Mac.parse(mac), secret=asked.validated_data["secret"], at=timezone.now()
+        """Accept a gateway's posts, those of a list of gateways, or an address, from now on."""
+        if names_network(request.data):
+            return _decide_about_network(self, networks.allow)
+        if isinstance(request.data, list):
+            return self._whitelist_list(read_gateways(request.data))
+        asked = self.asked(WhitelistRequest)
+        (told,) = self._whitelist({asked["macAddress"]: asked["secret"]})
+        return success({"gateway": told}, gateway=told["macAddress"], blockedAt=told["blockedAt"])
+
+    def _whitelist_list(self, secrets: dict[str, str]) -> Response:
+        told = self._whitelist(secrets)
+        beside = [{"gateway": one["macAddress"], "blockedAt": one["blockedAt"]} for one in told]
+        return success({"gateways": told}, gateways=beside)
+
+    def _whitelist(self, secrets: dict[str, str]) -> list[dict[str, Any]]:
+        """Secrets by MAC as written in; the gateways as they are told out."""
+        self.about = ", ".join(secrets) if len(secrets) == 1 else f"{len(secrets)} gateways"
+        gateways = services.whitelist_all(
+            secrets={Mac.parse(text): secret for text, secret in secrets.items()},
+            at=self.at,
+            must_be_seen=settings.WHITELIST_SEEN_ONLY,
         )
-        blocked_at = _unix(gateway.rejected_at) or None
-        return Response(
-            success_body(
-                {"gateway": {"macAddress": mac, "blockedAt": blocked_at}},
-                gateway=mac,
-                blockedAt=blocked_at,
-            )
-        )
+        return [
+            {"macAddress": text, "blockedAt": _unix(gateway.rejected_at) or None}
+            for text, gateway in zip(secrets, gateways, strict=True)
+        ]
 
 
 class Blacklist(InternalView):
     def post(self, request: Request) -> Response:
-        """Refuse a gateway's posts from now on. May be repeated."""
-        asked = BlacklistRequest(data=request.data)
-        asked.is_valid(raise_exception=True)
-        mac = asked.validated_data["macAddress"]
-        services.blacklist(mac=Mac.parse(mac), at=timezone.now())
-        return Response(success_body({"gateway": mac}, gateway=mac))
+        """Refuse a gateway's posts, or an address, from now on. May be repeated."""
+        if names_network(request.data):
+            return _decide_about_network(self, networks.block)
+        mac = self.about = self.asked(BlacklistRequest)["macAddress"]
+        services.blacklist(mac=Mac.parse(mac), at=self.at)
+        return success({"gateway": mac}, gateway=mac)
 
 
 class GatewayInfo(InternalView):
@@ -96,10 +101,11 @@ class GatewayInfo(InternalView):
 
     def get(self, request: Request) -> Response:
         """How a gateway fares; Unix seconds, 0 for never, zeros for an unknown one."""
-        text = request.query_params.get("gateway", "")
+        text = self.about = request.query_params.get("gateway", "")
         try:
             mac = Mac.parse(text)
         except ValueError as error:
+            self.about = ""
             raise InvalidMacAddress("Invalid MAC address format") from error
         gateway = Gateway.objects.filter(mac=mac).first() or Gateway(mac=mac)
         info = {
@@ -109,7 +115,22 @@ class GatewayInfo(InternalView):
             "Latest": _unix(gateway.last_seen_at),
             "InvalidSignatureTimestamp": _unix(gateway.rejected_at),
         }
-        return Response(success_body({"gateway": info}))
+        return success({"gateway": info})
+
+
+class RegisterSensor(InternalView):
+    def post(self, request: Request) -> Response:
+        """Remember a sensor that was made, and its secret. 409 when another secret is known."""
+        asked = self.asked(RegisterSensorRequest)
+        mac = self.about = asked["macAddress"]
+        register_sensor(mac=Mac.parse(mac), secret=asked["secret"])
+        return success({"sensor": mac, "macAddress": mac})
+
+
+def _decide_about_network(view: InternalView, decide: Callable[[str], object]) -> Response:
+    address = view.about = view.asked(NetworkRequest)["ipAddress"]
+    decide(address)
+    return success({"ipAddress": address}, ipAddress=address)
 
 
 def _unix(at: datetime | None) -> int:

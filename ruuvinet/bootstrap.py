@@ -76,7 +76,8 @@ def programs() -> list[Child]:
     # In a container root is usual, and what makes root dangerous to Celery, pickle, is not used.
     unafraid = ["-W", "ignore:You're running the worker with superuser privileges"]
     celery = [sys.executable, *unafraid, "-m", "celery", "--quiet", "-A", "ruuvinet"]
-    worker = ["--pool", "threads", "--concurrency", "4", "--loglevel", "info"]
+    # Three channels may hang at once, each with a thread; judging has the others.
+    worker = ["--pool", "threads", "--concurrency", "8", "--loglevel", "info"]
     # One worker has nobody to gossip with, and on the filesystem transport every word is a file.
     alone = ["--without-gossip", "--without-mingle", "--without-heartbeat"]
     return [

@@ -12,6 +12,18 @@ app.autodiscover_tasks()
 app.conf.beat_schedule = {
     # A tick that no worker took within its minute is dropped: the next one does its work.
     "sweep": {"task": "alerts.sweep", "schedule": 60.0, "options": {"expires": 55}},
+    "offline": {"task": "alerts.scan_offline", "schedule": 60.0, "options": {"expires": 55}},
+    "accounts-sweep": {"task": "accounts.sweep", "schedule": 60.0, "options": {"expires": 55}},
+    "unused-sessions": {
+        "task": "accounts.purge_tokens",
+        "schedule": 86400.0,
+        "options": {"expires": 3600},
+    },
+    "audit-trail": {
+        "task": "accounts.purge_audit_trail",
+        "schedule": 86400.0,
+        "options": {"expires": 3600},
+    },
     "partitions": {
         "task": "sensors.ensure_partitions",
         "schedule": 3600.0,

@@ -83,3 +83,17 @@ def fcm_credentials(app_configs: Sequence[Any] | None, **kwargs: Any) -> list[Ch
             )
         ]
     return []
+
+
+@register()
+def audit_retention(app_configs: Sequence[Any] | None, **kwargs: Any) -> list[CheckMessage]:
+    """Less than a day would empty the trail each night."""
+    if settings.AUDIT_RETENTION_DAYS >= 1:
+        return []
+    return [
+        Error(
+            f"AUDIT_RETENTION_DAYS is {settings.AUDIT_RETENTION_DAYS}.",
+            hint="Use 1 or more.",
+            id="ruuvinet.E010",
+        )
+    ]

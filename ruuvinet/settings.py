@@ -10,6 +10,7 @@ import django_stubs_ext
 import environ
 from django.core.exceptions import ImproperlyConfigured
 from environ.fileaware_mapping import FileAwareMapping
+from kombu import Queue
 
 from ruuvinet.first_start import ensure_secrets
 
@@ -44,6 +45,13 @@ INTERNAL_SECRET = env.str("INTERNAL_SECRET", default="")
 SHOP_SECRET = env.str("SHOP_SECRET", default="")
 DEBUG = env.bool("DEBUG", default=False)
 
+# --- Internal API ------------------------------------------------------------------------
+INTERNAL_NETWORKS = [ip_network(n.strip()) for n in env.list("INTERNAL_NETWORKS", default=[])]
+SHOP_NETWORKS = [ip_network(n.strip()) for n in env.list("SHOP_NETWORKS", default=[])]
+INTERNAL_REFUSE_UNKNOWN_KEYS = env.bool("INTERNAL_REFUSE_UNKNOWN_KEYS", default=True)
+WHITELIST_SEEN_ONLY = env.bool("WHITELIST_SEEN_ONLY", default=False)
+AUDIT_RETENTION_DAYS = env.int("AUDIT_RETENTION_DAYS", default=365)
+
 # --- What the world calls us -------------------------------------------------------------
 HOST: str = env.str("HOST", default="127.0.0.1")
 PORT = env.int("PORT", default=8000)
@@ -59,6 +67,9 @@ _any_host = HOST in {"0.0.0.0", "::"} and not env.str("PUBLIC_URL", default="") 
 ALLOWED_HOSTS = (
     ["*"] if _any_host else [_public.hostname or "localhost", "localhost", "127.0.0.1", "[::1]"]
 )
+# Where the Ruuvi Station web UI is; the link in a sign-in mail can go on to it.
+STATION_URL = env.str("STATION_URL", default="").rstrip("/")
+IOS_APP_ID = env.str("IOS_APP_ID", default="")
 CSRF_TRUSTED_ORIGINS = [f"{_public.scheme}://{_public.netloc}"]
 SESSION_COOKIE_SECURE = CSRF_COOKIE_SECURE = _https
 SECURE_HSTS_SECONDS = 365 * 86400 if _https else 0
@@ -86,10 +97,15 @@ INSTALLED_APPS = [
     "whitenoise.runserver_nostatic",
     "django.contrib.staticfiles",
     "rest_framework",
+    "corsheaders",
+    "drf_spectacular",
+    "drf_spectacular_sidecar",
     "axes",
 ]
 MIDDLEWARE = [
     "ruuvinet.lib.http.TrustedProxyMiddleware",  # first: all others see the true client
+    "corsheaders.middleware.CorsMiddleware",  # around all that may answer an error
+    "gateways.networks.BlockedNetworksMiddleware",
     "django.middleware.security.SecurityMiddleware",
     "whitenoise.middleware.WhiteNoiseMiddleware",
     "django.contrib.sessions.middleware.SessionMiddleware",
@@ -147,6 +163,38 @@ else:
     DATABASES["default"]["CONN_HEALTH_CHECKS"] = True
     DATABASES["default"].setdefault("OPTIONS", {}).setdefault("connect_timeout", 2)
 
+# --- Cache: how often somebody called -----------------------------------------------------
+_local_cache = {
+    "BACKEND": "django.core.cache.backends.locmem.LocMemCache",
+    "OPTIONS": {"MAX_ENTRIES": 100_000},  # it forgets at random when full
+}
+_redis_cache = {
+    "BACKEND": "django.core.cache.backends.redis.RedisCache",
+    "LOCATION": REDIS_URL,
+    "KEY_PREFIX": "ruuvinet",
+    "OPTIONS": {"socket_timeout": 1, "socket_connect_timeout": 1},
+}
+CACHES = {"default": _redis_cache if REDIS_URL else _local_cache, "local": _local_cache}
+
+# --- Pictures of sensors -------------------------------------------------------------------
+# Below the data folder, unless a bucket or another place is named.
+_picture_folder = {
+    "location": str(DATA_DIR),
+    "base_url": env.str("PUBLIC_URL", default="").rstrip("/") + "/",
+    "allow_overwrite": True,  # an app repeats an upload whose answer it did not get
+}
+_picture_storage = env.str("PICTURE_STORAGE", default="")
+STORAGES = {
+    "default": {"BACKEND": "django.core.files.storage.FileSystemStorage"},
+    "staticfiles": {"BACKEND": "django.contrib.staticfiles.storage.StaticFilesStorage"},
+    "pictures": {
+        "BACKEND": _picture_storage or "django.core.files.storage.FileSystemStorage",
+        "OPTIONS": env.json("PICTURE_STORAGE_OPTIONS", default={})
+        if _picture_storage
+        else _picture_folder,
+    },
+}
+
 # --- People and secrets ------------------------------------------------------------------
 AUTH_USER_MODEL = "accounts.User"
 AUTHENTICATION_BACKENDS = [
@@ -175,10 +223,24 @@ WEB_THREADS = env.int("WEB_THREADS", default=32)
 QUEUE_LIMIT = env.int("QUEUE_LIMIT", default=400)
 
 # --- Mail and push -----------------------------------------------------------------------
-vars().update(env.email_url("EMAIL_URL", default="consolemail://"))
-DEFAULT_FROM_EMAIL = SERVER_EMAIL = env.str("DEFAULT_FROM_EMAIL", default="ruuvinet@localhost")
+# Without a mail server mails stay in the console, where a superuser may read them: accounts.mail.
+EMAIL_URL = env.str("EMAIL_URL", default="")
+vars().update(env.email_url("EMAIL_URL", default="dummymail://"))
+EMAIL_TIMEOUT = 20  # seconds; far below the lease of a mail
+DEFAULT_FROM_EMAIL = SERVER_EMAIL = env.str(
+    "DEFAULT_FROM_EMAIL", default=f"Ruuvi <noreply@{_public.hostname or 'localhost'}>"
+)
 FCM_SERVICE_ACCOUNT_FILE = env.str("FCM_SERVICE_ACCOUNT_FILE", default="")
 FCM_BASE_URL = env.str("FCM_BASE_URL", default="")
+FCM_LOC_KEYS = env.bool("FCM_LOC_KEYS", default=False)
+
+# --- Alerts ------------------------------------------------------------------------------
+# How long all must be well before an alert ends; 0 ends it at once.
+ALERT_RESOLVED_AFTER_S = env.int("ALERT_RESOLVED_AFTER_S", default=300)
+# What is told later than this says so, and when it happened.
+ALERT_LATE_AFTER_S = env.int("ALERT_LATE_AFTER_S", default=15 * 60)
+# Whether a person's webhook may lie in our own network, which others could probe through us.
+WEBHOOK_PRIVATE_ADDRESSES = env.bool("WEBHOOK_PRIVATE_ADDRESSES", default=False)
 
 # --- API ---------------------------------------------------------------------------------
 REST_FRAMEWORK = {
@@ -187,11 +249,36 @@ REST_FRAMEWORK = {
     "DEFAULT_RENDERER_CLASSES": ["rest_framework.renderers.JSONRenderer"],
     "DEFAULT_AUTHENTICATION_CLASSES": [],
     "DEFAULT_PERMISSION_CLASSES": [],
+    "DEFAULT_THROTTLE_CLASSES": ["subscriptions.throttling.PlanThrottle"],
     "UNAUTHENTICATED_USER": None,
+    "DEFAULT_SCHEMA_CLASS": "ruuvinet.api_schema.ApiSchema",
 }
+SPECTACULAR_SETTINGS = {
+    "TITLE": "RuuviNet",
+    "DESCRIPTION": "The API of the Ruuvi Station apps, of gateways and of the machines around.",
+    "VERSION": "1",
+    "OAS_VERSION": "3.1.0",
+    "SERVE_INCLUDE_SCHEMA": False,
+    "SORT_OPERATIONS": False,
+    "COMPONENT_SPLIT_REQUEST": True,
+    "POSTPROCESSING_HOOKS": ["ruuvinet.api_schema.complete"],
+    "SWAGGER_UI_DIST": "SIDECAR",  # served from here: no CDN learns who reads it
+    "SWAGGER_UI_FAVICON_HREF": "SIDECAR",
+}
+
+# The web UI lives on another origin and sends its token in a header, never a cookie.
+CORS_ALLOW_ALL_ORIGINS = True
+CORS_URLS_REGEX = r"^/(?!admin(/|$))"
+CORS_ALLOW_METHODS = ["GET", "POST", "PUT", "DELETE", "OPTIONS"]
+CORS_ALLOW_HEADERS = ["Authorization", "Content-Type"]  # "*" would leave Authorization out
+CORS_EXPOSE_HEADERS = ["Retry-After"]
+CORS_PREFLIGHT_MAX_AGE = 86400
 
 # --- Jobs --------------------------------------------------------------------------------
 CELERY_TASK_IGNORE_RESULT = True
+# A worker serves both unless `-Q celery` or `-Q delivery` says otherwise: docs/reliability.md.
+CELERY_TASK_QUEUES = [Queue(name, routing_key=name) for name in ("celery", "delivery")]
+CELERY_TASK_ROUTES = {"alerts.deliver": {"queue": "delivery"}}
 CELERY_WORKER_HIJACK_ROOT_LOGGER = False
 CELERY_BROKER_CONNECTION_RETRY_ON_STARTUP = True
 CELERY_TASK_PUBLISH_RETRY = False  # the sweep finds what a lost message left behind

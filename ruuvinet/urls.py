@@ -2,18 +2,40 @@
 
 from django.contrib import admin
 from django.urls import include, path
+from django.views.decorators.cache import cache_page
 from django.views.generic import RedirectView
+from drf_spectacular.views import SpectacularJSONAPIView, SpectacularSwaggerView
 
+from ruuvinet.account_views import Verify, VerifyDelete
+from ruuvinet.sensor_views import Contest, SensorsDense, Unclaim, Unshare, Update
 from ruuvinet.views import health
 
 admin.site.site_header = admin.site.site_title = "RuuviNet"
 admin.site.index_title = "Console"
 admin.site.site_url = None  # there is no other site to view
 
+# Making it takes a while, and it does not change while this process lives.
+schema = cache_page(86400, cache="local")(SpectacularJSONAPIView.as_view())
+
 urlpatterns = [
     path("", RedirectView.as_view(pattern_name="admin:index")),
     path("", include("gateways.urls")),
+    path("", include("alerts.urls")),
+    path("", include("subscriptions.urls")),
+    path("", include("accounts.urls")),
+    path("verify", Verify.as_view()),
+    path("verify/<str:token>", Verify.as_view()),
+    path("verify-delete", VerifyDelete.as_view()),
+    path("verify-delete/<str:token>", VerifyDelete.as_view()),
+    path("", include("sensors.urls")),
+    path("sensors-dense", SensorsDense.as_view()),
+    path("contest-sensor", Contest.as_view()),
+    path("unclaim", Unclaim.as_view()),
+    path("unshare", Unshare.as_view()),
+    path("update", Update.as_view()),
     path("health", health),
+    path("api/schema", schema, name="schema"),
+    path("api/docs", SpectacularSwaggerView.as_view()),
     path("admin", RedirectView.as_view(pattern_name="admin:index")),  # as people type it
     path("admin/", admin.site.urls),
 ]

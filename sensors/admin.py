@@ -5,31 +5,104 @@ from typing import Any
 from django.contrib import admin, messages
 from django.db.models import QuerySet
 from django.http import HttpRequest
+from django.utils import timezone
 from django.utils.html import format_html, format_html_join
 from django.utils.safestring import SafeString
 
+from accounts.console import AuditedAdmin
 from accounts.models import User
 from ruuvinet.lib.api import DomainError
-from sensors.models import Access, Latest, Sensor
+from sensors import pictures
+from sensors.models import Access, Latest, PendingShare, Sensor, SensorSetting
 from sensors.services import claim_sensor
 
 
 class AccessInline(admin.TabularInline[Access, Sensor]):
+    """The owner and those with whom the sensor is shared."""
+
     model = Access
+    fields = ("user", "name", "shown", "edited_at")
+    readonly_fields = ("shown", "edited_at")
     raw_id_fields = ("user",)
     extra = 0
 
+    def get_queryset(self, request: HttpRequest) -> QuerySet[Access]:
+        return super().get_queryset(request).select_related("user", "sensor")
 
-@admin.register(Sensor)
-class SensorAdmin(admin.ModelAdmin[Sensor]):
-    list_display = ("mac", "owner")
+    @admin.display(description="picture")
+    def shown(self, access: Access) -> SafeString | str:
+        if not access.picture.startswith(pictures.FOLDER):
+            return access.picture or "-"
+        return format_html('<img src="{}" height="48" alt="">', pictures.url(access.picture))
+
+
+class PendingShareInline(admin.TabularInline[PendingShare, Sensor]):
+    model = PendingShare
+    fields = ("email", "shared_by", "invited_at")
+    readonly_fields = fields
+    extra = 0
+
+    def has_add_permission(self, request: HttpRequest, obj: Any = None) -> bool:
+        return False
+
+    def get_queryset(self, request: HttpRequest) -> QuerySet[PendingShare]:
+        return super().get_queryset(request).select_related("shared_by")
+
+
+class SensorSettingInline(admin.TabularInline[SensorSetting, Sensor]):
+    """What the owner chose in the apps."""
+
+    model = SensorSetting
+    fields = ("type", "value", "edited_at")
+    readonly_fields = fields
+    extra = 0
+
+    def has_add_permission(self, request: HttpRequest, obj: Any = None) -> bool:
+        return False
+
+
+class SensorAdmin(AuditedAdmin[Sensor]):
+    """Registered by ruuvinet.admin, whose actions also touch alerts."""
+
+    fields = (
+        "mac",
+        "owner",
+        "claimed_at",
+        "public",
+        "offset_temperature_c",
+        "offset_humidity_pct",
+        "offset_pressure_pa",
+    )
+    list_display = ("mac", "owner", "public", "claimed_at")
+    list_filter = ("public", ("owner", admin.EmptyFieldListFilter))
     list_select_related = ("owner",)
     raw_id_fields = ("owner",)
-    search_fields = ("owner__email",)
-    inlines = (AccessInline,)
+    search_fields = ("owner__email", "accesses__name")
+    inlines = (AccessInline, PendingShareInline, SensorSettingInline)
+
+    def has_delete_permission(self, request: HttpRequest, obj: Sensor | None = None) -> bool:
+        return False  # a sensor remembers from when on its history is the owner's
 
     def get_readonly_fields(self, request: HttpRequest, obj: Sensor | None = None) -> Any:
-        return () if obj is None else ("mac",)
+        """An owner gives a sensor up by unclaiming it, since much hangs on the claim."""
+        if obj is None:
+            return ("claimed_at",)
+        return ("mac", "claimed_at", *(("owner",) if obj.owner_id else ()))
+
+    def save_model(self, request: HttpRequest, obj: Sensor, form: Any, change: bool) -> None:
+        """A new owner gets what a claim gives, but for the limits of the plan."""
+        new_owner = obj.owner if "owner" in form.changed_data else None
+        if new_owner:
+            obj.give_to(new_owner, timezone.now())
+        super().save_model(request, obj, form, change)
+        if new_owner:
+            Access.objects.get_or_create(user=new_owner, sensor=obj)
+
+    def save_related(self, request: HttpRequest, form: Any, formsets: Any, change: bool) -> None:
+        """Apps look at a sensor again only when their stamp of it has grown."""
+        super().save_related(request, form, formsets, change)
+        if form.has_changed() or any(formset.has_changed() for formset in formsets):
+            form.instance.accesses.update(edited_at=timezone.now())
 
 
 @admin.register(Latest)

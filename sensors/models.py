@@ -4,18 +4,37 @@ Times in Measurement, SparseMeasurement and Latest are Unix seconds (UTC) in fou
 tables are nearly all of the database, and the small columns save an eighth of it.
 """
 
+import hmac
 from datetime import UTC, datetime
 
 from django.conf import settings
+from django.core.validators import RegexValidator
 from django.db import models
+from django.db.models import Q
+from django.db.models.functions import Lower
+from django.utils import timezone
 
-from ruuvinet.lib.mac import MacField
+from accounts.models import User
+from ruuvinet.lib.mac import Mac, MacField
 from sensors.decoders import Reading, decode_advertisement
+from sensors.secret import hash_secret
 
 DENSE_INTERVAL_S = 60
 SPARSE_INTERVAL_S = 15 * 60
 # Ruuvi's longest advertisement has 48 bytes; this leaves room for what others may chain together.
 MAX_PAYLOAD_BYTES = 1024
+
+
+def fallback_name(mac: Mac) -> str:
+    """What the apps call a sensor without a name: `Ruuvi ` and the last four digits."""
+    return "Ruuvi " + str(mac)[-5:].replace(":", "")
+
+
+class SensorQuerySet(models.QuerySet["Sensor"]):
+    def readable_by(self, user: User) -> "SensorQuerySet":
+        """Those that `user` owns, was given a share of, or everybody may read."""
+        shared = Access.objects.filter(user=user).values("sensor")
+        return self.filter(Q(owner=user) | Q(public=True, owner__isnull=False) | Q(mac__in=shared))
 
 
 class Sensor(models.Model):
@@ -25,25 +44,67 @@ class Sensor(models.Model):
     owner = models.ForeignKey(
         settings.AUTH_USER_MODEL, models.SET_NULL, null=True, blank=True, related_name="sensors"
     )
+    public = models.BooleanField(
+        default=False, help_text="Everybody who signed in may read its measurements."
+    )
     offset_temperature_c = models.FloatField("temperature offset, °C", default=0)
     offset_humidity_pct = models.FloatField("humidity offset, %", default=0)
     offset_pressure_pa = models.FloatField("pressure offset, Pa", default=0)
 
+    secret_hash = models.CharField(max_length=64, blank=True, default="", editable=False)
+
+    # A new owner does not see what the sensor measured for the one before.
+    last_owner = models.ForeignKey(
+        settings.AUTH_USER_MODEL, models.SET_NULL, null=True, editable=False, related_name="+"
+    )
+    claimed_at = models.DateTimeField(null=True, editable=False, help_text="by its last owner")
+    handed_over_at = models.IntegerField(
+        default=0,
+        editable=False,
+        help_text="Unix seconds; what was measured until then belongs to earlier owners",
+    )
+
+    objects = SensorQuerySet.as_manager()
+
     def __str__(self) -> str:
         return str(self.mac)
 
+    def give_to(self, user: User, at: datetime) -> None:
+        """Make `user` the owner. Unsaved."""
+        if self.claimed_at and self.last_owner_id != user.pk:
+            self.handed_over_at = int(at.timestamp())
+        self.owner = self.last_owner = user
+        self.claimed_at = at
+
+    def has_secret(self, secret: str) -> bool:
+        """Whether `secret` is the one that the factory registered, in constant time."""
+        try:
+            presented = hash_secret(self.mac, secret)
+        except ValueError:
+            return False
+        return hmac.compare_digest(presented, self.secret_hash)
+
     @property
     def fallback_name(self) -> str:
-        """What the apps call a sensor without a name: `Ruuvi ` and the last four digits."""
-        return "Ruuvi " + str(self.mac)[-5:].replace(":", "")
+        return fallback_name(self.mac)
 
 
 class Access(models.Model):
-    """That a person may read a sensor, and what that person calls it."""
+    """That a person may read a sensor, and how it looks to that person.
+
+    The owner has one, and so has everybody with whom the sensor is shared. `picture` is the name
+    of a stored file (see sensors.pictures) or a bare name that an app gave.
+    """
 
     user = models.ForeignKey(settings.AUTH_USER_MODEL, models.CASCADE, related_name="accesses")
     sensor = models.ForeignKey(Sensor, models.CASCADE, related_name="accesses")
     name = models.CharField(max_length=64, blank=True)
+    picture = models.CharField(max_length=255, blank=True)
+    edited_at = models.DateTimeField(
+        default=timezone.now,
+        editable=False,
+        help_text="of what this person sees: name, picture, offsets and whether it is public",
+    )
 
     class Meta:
         verbose_name_plural = "accesses"
@@ -55,6 +116,53 @@ class Access(models.Model):
 
     def __str__(self) -> str:
         return f"{self.name or self.sensor.fallback_name} of {self.user}"
+
+
+class PendingShare(models.Model):
+    """That a sensor is to be shared with somebody who has not signed up yet."""
+
+    sensor = models.ForeignKey(Sensor, models.CASCADE, related_name="pending_shares")
+    shared_by = models.ForeignKey(
+        settings.AUTH_USER_MODEL, models.CASCADE, related_name="pending_shares"
+    )
+    email = models.EmailField(max_length=254)
+    invited_at = models.DateTimeField(help_text="when the last mail went out")
+
+    class Meta:
+        constraints = [
+            models.UniqueConstraint(
+                fields=["email", "sensor"], name="one_pending_share_per_email_and_sensor"
+            ),
+            # Accounts are found by exact comparison.
+            models.CheckConstraint(
+                condition=Q(email=Lower("email")), name="pending_share_email_lower_case"
+            ),
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.sensor_id} for {self.email}"
+
+
+class SensorSetting(models.Model):
+    """What the owner chose for a sensor in the apps, such as the order of values: kept as is.
+
+    A setting that was cleared stays with an empty value, since apps compare when it was edited.
+    """
+
+    sensor = models.ForeignKey(Sensor, models.CASCADE, related_name="choices")
+    type = models.CharField(max_length=64, validators=[RegexValidator(r"^[A-Za-z0-9_.-]+$")])
+    value = models.TextField(blank=True)
+    edited_at = models.DateTimeField(help_text="as the client says; see ruuvinet.lib.edits")
+
+    class Meta:
+        constraints = [
+            models.UniqueConstraint(
+                fields=["sensor", "type"], name="one_value_per_sensor_and_setting"
+            )
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.type} of {self.sensor_id}"
 
 
 class _Reception(models.Model):

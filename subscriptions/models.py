@@ -1,38 +1,160 @@
-"""What a person's plan allows, from when to when."""
+"""Plans, the codes that are sold for them, and what each person may do from when to when.
 
-from datetime import datetime
+A code and a subscription hold a copy of what the plan allowed when they were made: a plan that is
+changed later takes nothing from those who paid for it.
+"""
+
+from datetime import datetime, timedelta
+from typing import Any
 
 from django.conf import settings
+from django.core.validators import MaxValueValidator, MinValueValidator
 from django.db import models
 from django.db.models import F, Q
+from django.utils import timezone
+
+MAX_CLAIMS = 100_000
+MAX_SHARES_PER_SENSOR = 1000
+MAX_SHARES = MAX_CLAIMS * MAX_SHARES_PER_SENSOR  # fits four bytes
+MAX_DAYS = 36_500
+MAX_RESOLUTION_MINUTES = 60 * 24 * 365
 
 
-class SubscriptionQuerySet(models.QuerySet["Subscription"]):
-    def active(self, at: datetime) -> "SubscriptionQuerySet":
-        return self.filter(starts_at__lte=at, ends_at__gt=at)
+def _whole(verbose_name: str, low: int, high: int, default: int, help_text: str = "") -> Any:
+    return models.PositiveIntegerField(
+        verbose_name,
+        default=default,
+        help_text=help_text,
+        validators=[MinValueValidator(low), MaxValueValidator(high)],
+    )
 
 
-class Subscription(models.Model):
-    """One plan of one person. Without an active one the default limits hold."""
+class Allowance(models.Model):
+    """What is allowed. The defaults are those of a self-hosted system: nearly everything."""
 
-    user = models.ForeignKey(settings.AUTH_USER_MODEL, models.CASCADE, related_name="subscriptions")
-    name = models.CharField(max_length=64)
-    starts_at = models.DateTimeField()
-    ends_at = models.DateTimeField()
+    name = models.CharField(
+        max_length=64,
+        help_text='The apps show it. For one named "Free" the web app speaks of upgrading.',
+    )
+    max_claims = _whole("sensors", 0, MAX_CLAIMS, 1000, "that the person may claim")
+    max_shares = _whole("shares", 0, MAX_SHARES, 10_000, "of all sensors together")
+    max_shares_per_sensor = _whole("shares of one sensor", 0, MAX_SHARES_PER_SENSOR, 10)
+    max_history_days = _whole(
+        "history, days", 0, MAX_DAYS, 3650, "that may be read; 0 hides the graphs"
+    )
+    max_resolution_minutes = _whole(
+        "resolution, minutes", 1, MAX_RESOLUTION_MINUTES, 1, "between readings of the history"
+    )
     push_alert_allowed = models.BooleanField(
         "push notifications",
         default=True,
         help_text="Counts for alerts on sensors that this person owns, whoever set them.",
     )
+    email_alert_allowed = models.BooleanField("e-mail alerts", default=True)
+    telegram_alert_allowed = models.BooleanField("Telegram alerts", default=False)
+    offline_alert_allowed = models.BooleanField("offline alerts", default=True)
+    delayed_alert_allowed = models.BooleanField("delayed alerts", default=True)
+    pdf_export_allowed = models.BooleanField("PDF export", default=True)
+
+    class Meta:
+        abstract = True
+
+    def __str__(self) -> str:
+        return self.name
+
+    def allowed(self) -> dict[str, Any]:
+        """All that it allows, by field, to copy it."""
+        return {field: getattr(self, field) for field in ALLOWANCE_FIELDS}
+
+
+ALLOWANCE_FIELDS = [field.name for field in Allowance._meta.local_fields]
+
+
+class Plan(Allowance):
+    """What an operator gives and sells. The default plan is everybody's who has no other."""
+
+    is_default = models.BooleanField("default", default=False, editable=False)
+
+    class Meta:
+        constraints = [
+            models.UniqueConstraint(fields=["name"], name="plan_name"),
+            models.UniqueConstraint(
+                fields=["is_default"], condition=Q(is_default=True), name="one_default_plan"
+            ),
+        ]
+
+
+class CodeQuerySet(models.QuerySet["Code"]):
+    def unclaimed(self) -> "CodeQuerySet":
+        return self.filter(claimed_at=None)
+
+
+class Code(Allowance):
+    """Turns into a subscription for the person who types it. Its text is nowhere kept."""
+
+    code_hash = models.CharField(max_length=64, unique=True, editable=False)
+    valid_days = models.PositiveIntegerField(
+        "days",
+        help_text="from the day it is claimed",
+        validators=[MinValueValidator(1), MaxValueValidator(MAX_DAYS)],
+    )
+    creator_id = models.CharField("made by", max_length=255, blank=True, editable=False)
+    created_at = models.DateTimeField(default=timezone.now, editable=False)
+    claimed_at = models.DateTimeField(null=True, blank=True, editable=False)
+    claimed_by = models.ForeignKey(
+        settings.AUTH_USER_MODEL,
+        models.SET_NULL,
+        null=True,
+        blank=True,
+        editable=False,
+        related_name="claimed_codes",
+    )
+
+    objects = CodeQuerySet.as_manager()
+
+    class Meta:
+        # The list in the console, newest first.
+        indexes = [models.Index(fields=["-created_at"], name="code_newest")]
+
+    def __str__(self) -> str:
+        return f"code {self.pk} ({self.name})"
+
+    def is_same(self, other: "Code") -> bool:
+        """Whether `other` gives the same, and was made by the same."""
+        fields = (*ALLOWANCE_FIELDS, "code_hash", "valid_days", "creator_id")
+        return all(getattr(self, field) == getattr(other, field) for field in fields)
+
+
+class SubscriptionQuerySet(models.QuerySet["Subscription"]):
+    def active(self, at: datetime) -> "SubscriptionQuerySet":
+        return self.filter(Q(ends_at=None) | Q(ends_at__gt=at), starts_at__lte=at)
+
+
+class Subscription(Allowance):
+    """What one person may do from `starts_at` until before `ends_at`; None is for good.
+
+    Of several that are active the one that started last counts. Without an active one the
+    default plan does.
+    """
+
+    user = models.ForeignKey(settings.AUTH_USER_MODEL, models.CASCADE, related_name="subscriptions")
+    starts_at = models.DateTimeField()
+    ends_at = models.DateTimeField(null=True, blank=True, help_text="empty: without end")
 
     objects = SubscriptionQuerySet.as_manager()
 
     class Meta:
         constraints = [
+            # The same moment for one that was replaced as soon as it began.
             models.CheckConstraint(
-                condition=Q(ends_at__gt=F("starts_at")), name="subscription_ends_after_it_starts"
+                condition=Q(ends_at__gte=F("starts_at")), name="subscription_ends_after_it_starts"
             )
         ]
 
     def __str__(self) -> str:
         return f"{self.name} of {self.user}"
+
+    @property
+    def valid_days(self) -> int | None:
+        """Whole days from start to end; None without an end."""
+        return (self.ends_at - self.starts_at) // timedelta(days=1) if self.ends_at else None

@@ -1,18 +1,22 @@
 """What every test may rely on: a database of its own, an empty broker and cache, and the cast."""
 
-from collections.abc import Generator, Iterator
+from collections.abc import Callable, Generator, Iterator
+from math import inf
 from typing import Any
 
 import hypothesis
 import pytest
 import redis
 from django.conf import settings
-from django.core.cache import cache
+from django.core.cache import cache, caches
 from django.db import connection
+from django.utils import timezone
 from pytest_django import DjangoDbBlocker
+from rest_framework.test import APIClient
 
 from accounts.models import User
-from gateways import directory
+from accounts.services import issue_token
+from gateways import directory, networks
 
 # No timing asserts: a busy machine is no reason to fail.
 hypothesis.settings.register_profile("ruuvinet", deadline=None)
@@ -61,6 +65,19 @@ def charlie(db: None) -> User:
     return User.objects.create_user(email="charlie@example.com")
 
 
+@pytest.fixture
+def signed_in() -> Callable[[User], APIClient]:
+    """`signed_in(alice)` is an app in which alice signed in; it posts JSON."""
+
+    def signed_in(user: User) -> APIClient:
+        client = APIClient()
+        client.default_format = "json"
+        client.credentials(HTTP_AUTHORIZATION=f"Bearer {issue_token(user, timezone.now())}")
+        return client
+
+    return signed_in
+
+
 @pytest.fixture(scope="session")
 def django_db_modify_db_settings(django_db_modify_db_settings_parallel_suffix: None) -> None:
     """Put SQLite's test database into a file, as outside of tests.
@@ -101,17 +118,19 @@ def redis_client() -> Iterator[redis.Redis | None]:
 
 @pytest.fixture(autouse=True)
 def _nothing_left_by_other_tests(redis_client: redis.Redis | None) -> None:
-    cache.clear()
-    # Messages only: Celery's open connections rely on the queues that they declared.
+    caches["local"].clear()
+    # Messages and counts: Celery's open connections rely on the queues that they declared.
     if redis_client:
         for key in redis_client.scan_iter():
             if not key.startswith(b"_kombu.binding."):
                 redis_client.delete(key)
     else:
+        cache.clear()
         for message in (settings.DATA_DIR / "broker").glob("*.msg"):
             message.unlink()
 
 
 @pytest.fixture(autouse=True)
-def _no_gateway_remembered() -> None:
+def _nothing_remembered() -> None:
     directory.forget_all()
+    networks._rules, networks._good_until = {}, inf  # none, and no query to learn that

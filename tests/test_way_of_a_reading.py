@@ -89,7 +89,7 @@ def test_a_signed_body_becomes_a_push(fcm, worker, fridge):
     shown = json.loads(kept["message"]["data"]["default"])["GCM"]["data"]
     assert shown["title"] == "Temperature 27.45 °C, above the limit of 8 °C"
     assert shown["body"] == "Fridge"
-    wait_for(lambda: Delivery.objects.get().status == Delivery.Status.SENT)
+    wait_for(lambda: Delivery.objects.get(channel="push").status == "sent")
 
 
 @pytest.fixture
@@ -126,6 +126,6 @@ def test_broker_and_worker_gone_cost_the_gateway_nothing_and_the_alert_comes_onc
         wait_for(lambda: fcm.messages)
         tasks.sweep.delay()
         assert post().status_code == 200
-        wait_for(lambda: Delivery.objects.get().status == Delivery.Status.SENT)
+        wait_for(lambda: Delivery.objects.get(channel="push").status == "sent")
     assert AlertEvent.objects.count() == 1
     assert len(fcm.messages) == 1

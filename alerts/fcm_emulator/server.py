@@ -32,6 +32,7 @@ class Emulated(Protocol):
 class Server(ThreadingHTTPServer):
     daemon_threads = True  # a kept-alive connection must not keep us from stopping
     block_on_close = False
+    request_queue_size = 128  # a worker opens all of its connections at once
 
     def handle_error(self, request: Any, client_address: Any) -> None:
         if not isinstance(sys.exception(), ConnectionError):  # a client that left is no error

@@ -2,6 +2,7 @@
 
 from abc import ABC, abstractmethod
 from dataclasses import dataclass
+from datetime import datetime
 from typing import Literal
 
 Trigger = Literal["over", "under", "different from"]
@@ -11,23 +12,33 @@ Trigger = Literal["over", "under", "different from"]
 class Notification:
     """One alert event, told to one person: all that any channel needs, and no database row.
 
-    `current_value` and `threshold_value` are in the person's own unit, whose code is `unit`.
-    `title`, `body` and `subtitle` are finished text in the receiver's language. `collapse_key`
-    is the same each time one event is sent, so that a repeat replaces what is already shown.
+    `current_value` and `threshold_value` are in the person's own unit, whose code is `unit`;
+    `base_value` and `base_threshold` in the unit of the API. All text is finished, in `language`.
+    `is_late` says that it comes long after `opened_at`, which `title` then tells too.
+    `collapse_key` is the same each time one event is sent, so that a repeat replaces what is
+    already shown.
     """
 
     email: str
     name: str  # of the sensor, as this person calls it
     sensor_mac: str  # "AA:BB:CC:DD:EE:FF"
     alert_type: str  # as the API spells it: "temperature", "humidityAbsolute"
+    type_name: str  # for people: "Temperature"
     trigger: Trigger
+    base_value: float
+    base_threshold: float
     current_value: float | None
     threshold_value: float
     unit: str  # a code ("C", "F", "1"), never a symbol; empty where there is none
+    value_text: str  # with its symbol: "9.5 °C"
+    threshold_text: str
     description: str  # the person's own text for this alert, may be empty
     title: str  # what happened
     body: str  # where: the sensor's name
     subtitle: str  # the description again, may be empty
+    language: str  # two letters, one that there are words for
+    opened_at: datetime
+    is_late: bool
     collapse_key: str
 
 
@@ -35,14 +46,16 @@ class Notification:
 class Destination:
     """Where one notification goes: a device, a mailbox.
 
-    `address` is what the channel delivers to, for push the FCM registration token. `platform` is
-    "android" or "ios" in any case; anything else is treated as iOS.
+    `address` is what the channel delivers to: an FCM registration token, a mailbox, a URL.
+    `platform` is "android" or "ios" in any case; anything else is treated as iOS. `secret` is
+    what both sides know.
     """
 
     address: str
     platform: str = ""
     sound_file: str = "default"
-    language: str = "en"  # two letters
+    language: str = ""  # two letters; empty: the person's own
+    secret: str = ""
 
 
 class DeliveryError(Exception):
@@ -70,7 +83,17 @@ class DeliveryError(Exception):
 
 
 class Transport(ABC):
-    """One channel. A new channel is one subclass in one file beside this one."""
+    """One channel. A new channel is one subclass in one file beside this one.
+
+    `send` runs in `senders` threads at once, outside any transaction, and uses no database.
+    """
+
+    senders = 4
+
+    @property
+    def missing(self) -> str:
+        """Why nothing can be sent at all, such as "no credentials"; empty if all is set up."""
+        return ""
 
     @abstractmethod
     def send(self, notification: Notification, destination: Destination) -> None:

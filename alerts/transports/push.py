@@ -9,7 +9,7 @@ from bisect import bisect_right
 from itertools import accumulate
 from typing import Any
 
-from .base import Destination, Notification, Transport
+from .base import DeliveryError, Destination, Notification, Transport
 from .fcm import FcmClient
 
 logger = logging.getLogger(__name__)
@@ -46,12 +46,20 @@ class Push(Transport):
     has no strings for them, and Apple prefers a key without a string over the finished text.
     """
 
-    def __init__(self, fcm: FcmClient, *, loc_keys: bool = False) -> None:
+    senders = 16
+
+    def __init__(self, fcm: FcmClient | None, *, loc_keys: bool = False) -> None:
         self._fcm = fcm
         self._loc_keys = loc_keys
 
+    @property
+    def missing(self) -> str:
+        return "" if self._fcm else "no credentials"
+
     def send(self, notification: Notification, destination: Destination) -> None:
         """Send one push. Raises DeliveryError."""
+        if self._fcm is None:
+            raise DeliveryError(self.missing, permanent=True)
         message = message_for(notification, destination, loc_keys=self._loc_keys)
         name = self._fcm.deliver(message)
         logger.debug(

@@ -1,7 +1,7 @@
 """Who is calling: the client's address and scheme behind proxies that we trust."""
 
 from collections.abc import Callable, Iterable
-from ipaddress import IPv4Network, IPv6Network, ip_address
+from ipaddress import IPv4Network, IPv6Network, ip_address, ip_network
 from typing import Any
 
 from django.conf import settings
@@ -25,6 +25,18 @@ def normal_address(text: str) -> str:
     except ValueError:
         return ""
     return str(getattr(ip, "ipv4_mapped", None) or ip)
+
+
+def normal_network(text: str) -> str:
+    """`text`, an address or a network, in CIDR form such as `10.0.0.0/8`. Raises ValueError.
+
+    Bits beyond the prefix are dropped, and IPv4 inside IPv6 unwrapped, as `normal_address` does.
+    """
+    network = ip_network(text.strip(), strict=False)
+    mapped = getattr(network.network_address, "ipv4_mapped", None)
+    if mapped and network.prefixlen >= 96:
+        return f"{mapped}/{network.prefixlen - 96}"
+    return network.compressed
 
 
 def is_trusted(address: str, proxies: Iterable[Network]) -> bool:

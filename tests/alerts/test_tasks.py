@@ -3,14 +3,15 @@
 import contextlib
 import socket
 import threading
+from datetime import timedelta
 
 import pytest
 from django.conf import settings
 from django.utils import timezone
 
-from alerts import evaluation, tasks
-from alerts.models import AlertEvent, AlertRule
-from alerts.services import configure_rule, wake
+from alerts import delivery, evaluation, tasks
+from alerts.models import AlertEvent, AlertRule, Delivery
+from alerts.services import configure_rule, note_listening, wake
 from ruuvinet.celery import app
 from ruuvinet.lib.mac import Mac
 from sensors.services import claim_sensor
@@ -26,10 +27,10 @@ def test_a_sensor_that_cannot_be_judged_costs_its_neighbours_nothing(
         rule_for(alice, sensor=sensor)
         hear(9.5, after_s=60, sensor=sensor.mac)
 
-    def judge(rule, state, sample, real=evaluation.judge):
+    def judge(rule, state, sample, now, real=evaluation.judge):
         if AlertRule.objects.get(sensor=bad).triggered or rule.max == 7.0:
             raise ZeroDivisionError
-        return real(rule, state, sample)
+        return real(rule, state, sample, now)
 
     AlertRule.objects.filter(sensor=bad).update(max=7.0)
     monkeypatch.setattr(evaluation, "judge", judge)
@@ -80,3 +81,45 @@ def test_a_dead_broker_is_not_tried_again_and_again(alice, rule_for, dead_broker
     wake([AlertRule.objects.get().sensor_id])
     assert len(dead_broker) <= 4
     assert "broker unreachable" in caplog.text
+
+
+def test_sending_waits_in_a_queue_of_its_own():
+    queues = {
+        name: app.amqp.router.route({}, name)["queue"].name
+        for name in ("alerts.deliver", "alerts.evaluate_sensors", "alerts.sweep")
+    }
+    assert queues == {
+        "alerts.deliver": "delivery",
+        "alerts.evaluate_sensors": "celery",
+        "alerts.sweep": "celery",
+    }
+
+
+def test_silence_is_looked_for_each_minute():
+    task = app.conf.beat_schedule["offline"]
+    assert (task["task"], task["schedule"]) == (tasks.scan_offline.name, 60.0)
+
+
+def test_a_message_from_before_an_update_still_sends(alice, porch, phone, rule_for, hear):
+    rule_for(alice)
+    hear(9.5, after_s=60)
+    evaluation.evaluate_sensors(sensors=[porch.mac], now=timezone.now())
+    tasks.deliver(delivery_id=1, of_yesterday=True)
+    statuses = Delivery.objects.values_list("channel", "status")
+    assert set(statuses) == {("push", "not_sent"), ("email", "not_sent")}
+
+
+def test_the_sweep_sends_what_no_message_announced(alice, porch, phone, rule_for, hear):
+    rule_for(alice)
+    hear(9.5, after_s=60)
+    evaluation.evaluate_sensors(sensors=[porch.mac], now=timezone.now())
+    assert delivery.due_channels(timezone.now()) == ["email", "push"]
+
+
+def test_silent_sensors_are_told_of_through_the_whole_way(alice, porch, phone, rule_for, hear):
+    rule = rule_for(alice, type="offline", max=900)
+    hear(5.0, after_s=0)
+    for second in range(2000, 0, -10):
+        note_listening(timezone.now() - timedelta(seconds=second))
+    tasks.scan_offline()
+    assert AlertEvent.objects.get().rule == rule

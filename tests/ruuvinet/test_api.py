@@ -67,7 +67,7 @@ def test_every_secret_matches_itself_and_no_longer_one(secret):
         (
             exceptions.Throttled(detail="slower"),
             429,
-            {"error": "slower", "code": "ER_THROTTLED"},
+            {"error": "Too many requests.", "code": "ER_THROTTLED"},
         ),
         (Http404(), 404, {"error": "Not found."}),
     ],

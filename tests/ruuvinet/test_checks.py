@@ -80,6 +80,12 @@ def test_public_url_must_be_an_address(url, fine, found, settings):
     assert ("ruuvinet.E005" not in found()) is fine
 
 
+@pytest.mark.parametrize(("days", "fine"), [(1, True), (365, True), (0, False), (-1, False)])
+def test_the_audit_trail_is_kept_for_a_day_at_least(days, fine, found, settings):
+    settings.AUDIT_RETENTION_DAYS = days
+    assert found() == ([] if fine else ["ruuvinet.E010"])
+
+
 def test_every_message_has_a_hint_and_shows_no_key(settings):
     settings.ENCRYPTION_KEYS = [KEY, "not-a-key"]
     settings.GATEWAY_RATE_S = 0

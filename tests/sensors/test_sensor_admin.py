@@ -1,3 +1,5 @@
+from datetime import UTC, datetime
+
 import pytest
 from django.urls import reverse
 
@@ -54,7 +56,7 @@ def test_a_sensor_is_added_by_its_address_in_any_spelling(admin_client):
     admin_client.post(
         reverse("admin:sensors_sensor_add"),
         {"mac": "f4-1f-0c-28-cb-d6", "offset_temperature_c": 0, "offset_humidity_pct": 0,
-         "offset_pressure_pa": 0, "accesses-TOTAL_FORMS": 0, "accesses-INITIAL_FORMS": 0},
+         "offset_pressure_pa": 0, **MANAGEMENT},
     )  # fmt: skip
     assert Sensor.objects.get().mac == TAG
 
@@ -68,3 +70,64 @@ def test_the_list_costs_the_same_for_many(admin_client, heard, django_assert_max
     store([Reception(n, NOW, 1, -70, PAYLOAD) for n in range(100, 180)])
     with django_assert_max_num_queries(8):
         assert admin_client.get(reverse("admin:sensors_latest_changelist")).status_code == 200
+
+
+MANAGEMENT = {
+    f"{prefix}-{name}_FORMS": 0
+    for prefix in ("accesses", "pending_shares", "choices")
+    for name in ("TOTAL", "INITIAL")
+}
+
+
+def test_a_sensor_given_to_somebody_is_claimed(admin_client, alice):
+    admin_client.post(
+        reverse("admin:sensors_sensor_add"),
+        {"mac": str(TAG), "owner": alice.pk, "offset_temperature_c": 0, "offset_humidity_pct": 0,
+         "offset_pressure_pa": 0, **MANAGEMENT},
+    )  # fmt: skip
+    sensor = Sensor.objects.get()
+    assert (sensor.owner, sensor.last_owner) == (alice, alice)
+    assert sensor.accesses.get().user == alice
+
+
+def test_a_sensor_can_be_unclaimed(admin_client, alice):
+    claim_sensor(user=alice, mac=TAG)
+    admin_client.post(
+        reverse("admin:sensors_sensor_changelist"),
+        {"action": "unclaim", "_selected_action": [str(TAG)]},
+    )
+    sensor = Sensor.objects.get()
+    assert (sensor.owner, sensor.last_owner) == (None, alice)
+    assert not sensor.accesses.exists()
+
+
+def test_an_owner_is_not_simply_replaced_nor_a_sensor_deleted(admin_client, alice):
+    claim_sensor(user=alice, mac=TAG)
+    page = admin_client.get(reverse("admin:sensors_sensor_change", args=[str(TAG)]))
+    assert b'name="owner"' not in page.content
+    assert b"deletelink" not in page.content
+
+
+def test_profiles_invitations_and_settings_are_shown(admin_client, alice):
+    sensor = claim_sensor(user=alice, mac=TAG, name="Porch", description="by the door")
+    sensor.pending_shares.create(
+        shared_by=alice, email="new@example.com", invited_at=sensor.claimed_at
+    )
+    sensor.accesses.update(picture="pictures/guid.jpg")
+    page = admin_client.get(reverse("admin:sensors_sensor_change", args=[str(TAG)]))
+    for shown in (b"Porch", b"new@example.com", b"by the door", b'src="/pictures/guid.jpg"'):
+        assert shown in page.content
+
+
+def test_apps_notice_a_change(admin_client, alice):
+    claim_sensor(user=alice, mac=TAG, at=datetime.fromtimestamp(NOW, UTC))
+    access = Sensor.objects.get().accesses.get()
+    admin_client.post(
+        reverse("admin:sensors_sensor_change", args=[str(TAG)]),
+        {"offset_temperature_c": 1, "offset_humidity_pct": 0, "offset_pressure_pa": 0, **MANAGEMENT,
+         "accesses-TOTAL_FORMS": 1, "accesses-INITIAL_FORMS": 1, "accesses-0-id": access.pk,
+         "accesses-0-sensor": str(TAG), "accesses-0-user": alice.pk, "accesses-0-name": "Porch"},
+    )  # fmt: skip
+    access.refresh_from_db()
+    assert (access.name, access.sensor.offset_temperature_c) == ("Porch", 1)
+    assert access.edited_at > datetime.fromtimestamp(NOW, UTC)

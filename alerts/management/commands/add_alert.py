@@ -50,7 +50,10 @@ class Command(BaseCommand):
         email = options["email"].strip().lower()
         validate_email(email)
         user = User.objects.filter(email=email).first() or User.objects.create_user(email)
-        sensor = claim_sensor(user=user, mac=Mac.parse(options["sensor"]), name=options["name"])
+        mac = Mac.parse(options["sensor"])
+        sensor = user.sensors.filter(mac=mac).first() or claim_sensor(
+            user=user, mac=mac, name=options["name"]
+        )
         rule = AlertRule.objects.filter(
             user=user, sensor=sensor, type=options["type"]
         ).first() or AlertRule(user=user, sensor=sensor, type=options["type"])
@@ -58,4 +61,5 @@ class Command(BaseCommand):
         rule.description = options["description"]
         rule.enabled = True
         rule.full_clean()
-        return configure_rule(rule, at=timezone.now())
+        rule.updated_at = timezone.now()
+        return configure_rule(rule, at=rule.updated_at)

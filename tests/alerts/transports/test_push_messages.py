@@ -2,6 +2,7 @@
 
 import json
 from dataclasses import replace
+from datetime import UTC, datetime
 
 import pytest
 
@@ -18,7 +19,15 @@ FRIDGE = Notification(
     name="Fridge",
     sensor_mac="AA:BB:CC:DD:EE:FF",
     alert_type="temperature",
+    type_name="Temperature",
     trigger="over",
+    base_value=8.5,
+    base_threshold=8,
+    value_text="8.5 °C",
+    threshold_text="8 °C",
+    language="en",
+    opened_at=datetime(2026, 4, 1, 12, tzinfo=UTC),
+    is_late=False,
     current_value=8.5,
     threshold_value=8,
     unit="C",

@@ -1,0 +1,38 @@
+"""What of the console joins rooms."""
+
+from django.contrib import admin, messages
+from django.db.models import QuerySet
+from django.http import HttpRequest
+from django.utils import timezone
+
+from accounts.admin import UserAdmin
+from accounts.models import User
+from ruuvinet.sensor_services import unclaim_sensor
+from ruuvinet.services import delete_account
+from sensors.admin import SensorAdmin
+from sensors.models import Sensor
+
+
+@admin.register(User)
+class PersonAdmin(UserAdmin):
+    def delete_model(self, request: HttpRequest, obj: User) -> None:
+        delete_account(user=obj, at=timezone.now())
+
+    def delete_queryset(self, request: HttpRequest, queryset: QuerySet[User]) -> None:
+        for user in queryset:
+            delete_account(user=user, at=timezone.now())
+
+
+@admin.register(Sensor)
+class OwnedSensorAdmin(SensorAdmin):
+    actions = ("unclaim",)
+
+    @admin.action(description="Unclaim, as its owner can", permissions=["change"])
+    def unclaim(self, request: HttpRequest, queryset: QuerySet[Sensor]) -> None:
+        for sensor in queryset.select_related("owner"):
+            if sensor.owner is None:
+                self.message_user(request, f"{sensor} is nobody's.", messages.WARNING)
+                continue
+            unclaim_sensor(user=sensor.owner, mac=sensor.mac, delete_data=False, at=timezone.now())
+            self.note(request, "Unclaimed.", sensor)
+            self.message_user(request, f"{sensor} is nobody's now.", messages.SUCCESS)

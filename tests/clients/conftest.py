@@ -1,0 +1,37 @@
+"""A sensor that was heard, and a clock that stands still."""
+
+from datetime import UTC, datetime
+
+import pytest
+import time_machine
+
+from ruuvinet.lib.mac import Mac
+from sensors.partitions import ensure_partitions
+from sensors.services import Reception, store
+from tests.clients.app import DF5, NOW, SENSOR
+
+GATEWAY = Mac.parse("C8:25:2D:8E:9C:2C")
+
+
+@pytest.fixture
+def clock(db):
+    ensure_partitions(NOW)
+    with time_machine.travel(datetime.fromtimestamp(NOW, UTC), tick=False) as traveller:
+        yield traveller
+
+
+@pytest.fixture
+def heard(clock):
+    """The sensor was heard every minute of the last hour."""
+    for minutes in range(60):
+        store(
+            [
+                Reception(
+                    int(Mac.parse(SENSOR)),
+                    NOW - 60 * minutes,
+                    int(GATEWAY),
+                    -76,
+                    bytes.fromhex(DF5),
+                )
+            ]
+        )
