@@ -9,6 +9,7 @@ from django.contrib.auth.hashers import make_password
 from django.contrib.contenttypes.models import ContentType
 from django.db import transaction
 
+from accounts import audit
 from accounts.codes import Purpose, redeem_code
 from accounts.models import AuditEntry, OneTimeCode, OutgoingMail, User
 from accounts.services import issue_token
@@ -18,6 +19,7 @@ from ruuvinet.lib.api import Forbidden
 from sensors import pictures
 from sensors.models import Access, PendingShare, Sensor
 from sensors.sharing import accept_pending_shares, release_sensor
+from subscriptions.models import Code
 
 SOMEBODY_GONE = "a deleted account"
 
@@ -76,4 +78,6 @@ def delete_account(*, user: User, at: datetime) -> None:
     LogEntry.objects.filter(
         content_type=ContentType.objects.get_for_model(User), object_id=str(user.pk)
     ).delete()
+    Code.objects.filter(creator_id=user.email).update(creator_id="")
+    audit.forget_person(user.email)
     user.delete()

@@ -8,6 +8,7 @@ import pytest
 import time_machine
 from django.test import Client
 
+from accounts import audit
 from accounts.models import AuditEntry
 from accounts.tasks import purge_audit_trail
 
@@ -216,3 +217,18 @@ class TestTrail:
         clock.shift(timedelta(seconds=1))
         purge_audit_trail()
         assert trail().count() == 0
+
+
+@pytest.mark.storage
+def test_the_trail_forgets_who_left_and_keeps_what_happened():
+    common = {"kind": AuditEntry.Kind.CONSOLE, "address": "", "result": "done", "at": NOW}
+    audit.note(actor="alice@example.com", action="plan: Added.", about="Pro", **common)
+    audit.note(
+        actor="x", action="Added “alice@example.com”.", about="Pro of alice@example.com", **common
+    )
+    audit.forget_person("alice@example.com")
+
+    assert list(trail().values_list("actor", "action", "about")) == [
+        ("(left)", "plan: Added.", "Pro"),
+        ("x", "Added “(left)”.", "Pro of (left)"),
+    ]
