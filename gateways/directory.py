@@ -2,8 +2,9 @@
 
 import asyncio
 import time
-from collections.abc import Collection
+from collections.abc import Callable, Collection
 from concurrent.futures import ThreadPoolExecutor
+from typing import Any, TypeVar
 
 from django.db import close_old_connections, connection
 
@@ -13,6 +14,7 @@ from ruuvinet.lib.mac import Mac
 REMEMBERED_S = 3.0
 LARGEST = 20_000  # entries; strangers may invent any number of addresses
 
+T = TypeVar("T")
 
 _remembered: dict[Mac, tuple[float, str | None]] = {}
 _changes = 0  # so that an answer from before a change is not remembered after it
@@ -53,16 +55,20 @@ class Lookups:
             self._running = loop.create_task(self._run())
         return await asyncio.shield(answer)  # others may wait for it too
 
+    async def run(self, question: Callable[..., T], *given: Any) -> T:
+        """Ask the database in the thread that is there for it."""
+        loop = asyncio.get_running_loop()
+        return await loop.run_in_executor(self._thread, _with_connection, question, *given)
+
     def close(self) -> None:
         self._thread.submit(lambda: connection.close())  # its own, which only it can name
         self._thread.shutdown()
 
     async def _run(self) -> None:
-        loop = asyncio.get_running_loop()
         while self._asked:
             asked, self._asked = self._asked, {}
             try:
-                secrets = await loop.run_in_executor(self._thread, _look_up_in_time, list(asked))
+                secrets = await self.run(_look_up, list(asked))
             except Exception as error:  # noqa: BLE001  # those who asked are told
                 for answer in asked.values():
                     answer.set_exception(error)
@@ -84,10 +90,10 @@ def forget_all() -> None:
     _remembered.clear()
 
 
-def _look_up_in_time(macs: Collection[Mac]) -> dict[Mac, str | None]:
+def _with_connection(question: Callable[..., T], *given: Any) -> T:
     close_old_connections()  # outside of Django's request cycle nobody else does
     try:
-        return _look_up(macs)
+        return question(*given)
     finally:
         close_old_connections()
 

@@ -1,7 +1,9 @@
 """`record` for an event loop: nothing that waits holds a thread, and commits are shared."""
 
+import asyncio
 from collections.abc import Callable, Sequence
 
+from gateways import networks
 from gateways.directory import Lookups
 from gateways.record import (
     REFUSALS,
@@ -23,8 +25,17 @@ class FastLane:
 
     def __init__(self, *, queue_limit: int, woken: Callable[[Sequence[Mac]], None]) -> None:
         self._lookups = Lookups()
+        self._refresh: asyncio.Future[None] | None = None
         self._rejections = RejectionNotes()
         self._writer = Writer(queue_limit=queue_limit, woken=woken)
+
+    async def is_blocked(self, address: str) -> bool:
+        """As `networks.is_blocked`."""
+        if networks.is_stale():
+            if self._refresh is None or self._refresh.done():
+                self._refresh = asyncio.ensure_future(self._lookups.run(networks.refresh))
+            await asyncio.shield(self._refresh)  # others may wait for it too
+        return networks.is_known_as_blocked(address)
 
     async def record(self, request: Request) -> Reply:
         """As `gateways.record.record`."""

@@ -39,8 +39,17 @@ def is_blocked(address: str) -> bool:
     May be REMEMBERED_S seconds old; in the process that changes a rule, it never is. While the
     database cannot be reached, what was known before counts.
     """
-    if time.monotonic() >= _good_until:
-        _refresh()
+    if is_stale():
+        refresh()
+    return is_known_as_blocked(address)
+
+
+def is_stale() -> bool:
+    return time.monotonic() >= _good_until
+
+
+def is_known_as_blocked(address: str) -> bool:
+    """As `is_blocked`, without asking the database however old the rules are."""
     if not _rules or not address:
         return False
     ip = ip_address(address)
@@ -52,7 +61,7 @@ def is_blocked(address: str) -> bool:
     return False
 
 
-def _refresh() -> None:
+def refresh() -> None:
     """Read the rules in one thread; the others go on with those that they have, if they have."""
     global _rules, _good_until
     if not _lock.acquire(blocking=_good_until == 0):

@@ -3,18 +3,23 @@
 import logging
 import threading
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from typing import TypeVar
 
 from django.db import close_old_connections, connection
+from django.utils import timezone
 
-from alerts.services import wake
+from alerts.services import note_listening, wake
 from ruuvinet.lib.mac import Mac
 
 log = logging.getLogger(__name__)
 
 GATHERING_S = 0.02  # one question and one message for what many commits bring
+LISTENING_S = 10.0  # silence of sensors counts only while somebody listens
 CLOSING_S = 2.0
 LARGEST = 50_000  # sensors; the sweep finds those beyond
+
+T = TypeVar("T")
 
 
 class Notifier:
@@ -42,16 +47,26 @@ class Notifier:
         self._thread.join(CLOSING_S)
 
     def _run(self) -> None:
-        while not (self._closed and not self._heard):
+        listened = float("-inf")
+        while self._heard or not self._closed:
             with self._something:
-                self._something.wait_for(lambda: self._heard or self._closed)
-            if not self._closed:
+                self._something.wait_for(lambda: self._heard or self._closed, LISTENING_S)
+            if self._heard and not self._closed:
                 time.sleep(GATHERING_S)
             with self._something:
                 heard, self._heard = self._heard, set()
             close_old_connections()
-            try:
-                wake(heard)
-            except Exception as error:  # the thread must outlive every fault
-                log.error("judging waits for the sweep", exc_info=error)
+            if time.monotonic() - listened >= LISTENING_S:
+                listened = time.monotonic()
+                _safely(note_listening, timezone.now())
+            if heard:
+                _safely(wake, heard)
         connection.close()
+
+
+def _safely(verb: Callable[[T], None], what: T) -> None:
+    """The thread must outlive every fault."""
+    try:
+        verb(what)
+    except Exception as error:
+        log.error("the sweep has to do what %s could not", verb.__name__, exc_info=error)

@@ -9,6 +9,7 @@ import asyncio
 import gc
 import logging
 import os
+from collections.abc import Mapping
 from datetime import UTC, datetime
 
 import django
@@ -44,6 +45,7 @@ LARGEST_BYTES = 12_000_000  # a picture
 
 TOO_LARGE = refuse(413, "The body is too large.", "ER_INVALID_FORMAT")
 TOO_SLOW = refuse(408, "The body did not arrive in time.", "ER_INVALID_FORMAT")
+BLOCKED = refuse(403, "Forbidden.", "ER_FORBIDDEN")
 FAULT = refuse(500, "Internal error.", "ER_INTERNAL")
 
 
@@ -88,10 +90,15 @@ class Application:
             await self._django.answer(scope, body, send)
 
     async def _fast_lane(self, scope: Scope, receive: Receive, send: Send) -> None:
+        headers = _headers(scope)
+        address = _client(scope, headers)
+        if await self._lane.is_blocked(address):
+            await _send_reply(send, BLOCKED)
+            return
         with await read_body(
             scope, receive, limit=MAX_BODY_BYTES, patience_s=GATEWAY_PATIENCE_S
         ) as body:
-            request = _request(scope, body.read())
+            request = Request(body.read(), headers, datetime.now(UTC), address)
         try:
             reply = await self._lane.record(request)
         except Exception:  # as Django does for its views: whatever it is, the gateway is answered
@@ -100,12 +107,14 @@ class Application:
         await _send_reply(send, reply)
 
 
-def _request(scope: Scope, body: bytes) -> Request:
-    headers = {name.decode("latin-1"): value.decode("latin-1") for name, value in scope["headers"]}
+def _headers(scope: Scope) -> dict[str, str]:
+    return {name.decode("latin-1"): value.decode("latin-1") for name, value in scope["headers"]}
+
+
+def _client(scope: Scope, headers: Mapping[str, str]) -> str:
     peer = scope["client"][0] if scope.get("client") else ""
     forwarded_for = headers.get("x-forwarded-for", "")
-    address = client_address(peer, forwarded_for, settings.TRUSTED_PROXIES)
-    return Request(body, headers, datetime.now(UTC), address)
+    return client_address(peer, forwarded_for, settings.TRUSTED_PROXIES)
 
 
 async def _send_reply(send: Send, reply: Reply) -> None:

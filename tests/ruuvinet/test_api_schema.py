@@ -23,8 +23,8 @@ from schemathesis.specs.openapi.checks import (
 from accounts import services, sign_in
 from accounts.services import issue_token
 from ruuvinet.api_schema import ENDPOINTS, OTHERS
+from ruuvinet.asgi import application
 from ruuvinet.lib.mac import Mac
-from ruuvinet.wsgi import application
 from sensors.partitions import ensure_partitions
 from sensors.services import Reception, claim_sensor, store
 
@@ -137,8 +137,8 @@ def cases(operation):
 @pytest.mark.filterwarnings("default")  # of schemathesis and what it brings
 @pytest.mark.parametrize(("method", "path"), OPERATIONS)
 def test_whatever_is_sent_is_answered_as_described(method, path, alice, endless, settings):
-    """Through the WSGI application that production serves, the fast lane of gateways included."""
-    schema = schemathesis.openapi.from_wsgi("/api/schema", application)
+    """Through the application that production serves, the fast lane of gateways included."""
+    schema = schemathesis.openapi.from_asgi("/api/schema", application)
     operation = schema[path][method]
     secrets = {
         "X-Internal-Secret": settings.INTERNAL_SECRET,

@@ -1,4 +1,4 @@
-"""Leave room in the pages of gateways, so that noting a post replaces the row where it is.
+"""Leave room in the pages of Latest, so that a newer reading replaces the row where it is.
 
 Without it nearly every update makes a new entry in each index (PostgreSQL; "HOT" updates).
 """
@@ -10,9 +10,9 @@ from django.db.migrations.state import StateApps
 
 def leave_room(apps: StateApps, schema_editor: BaseDatabaseSchemaEditor) -> None:
     if schema_editor.connection.vendor == "postgresql":
-        schema_editor.execute("ALTER TABLE gateways_gateway SET (fillfactor = 50)")
+        schema_editor.execute("ALTER TABLE sensors_latest SET (fillfactor = 50)")
 
 
 class Migration(migrations.Migration):
-    dependencies = [("gateways", "0001_initial")]
+    dependencies = [("sensors", "0004_remember_owners")]
     operations = [migrations.RunPython(leave_room, migrations.RunPython.noop)]
