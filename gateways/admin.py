@@ -14,7 +14,7 @@ from django.template.response import TemplateResponse
 from django.utils import timezone
 
 from accounts.console import AuditedAdmin
-from gateways import networks, services
+from gateways import credential_admin, directory, networks, services  # noqa: F401  # its pages too
 from gateways.models import SILENT_AFTER, Gateway, NetworkRule, validate_secret
 from ruuvinet.lib.api import DomainError
 from sensors.models import Latest
@@ -83,11 +83,13 @@ class GatewayAdmin(AuditedAdmin[Gateway]):
         "rejection",
         "rejected_address",
         "clock",
+        "key_state",
         "first_seen_at",
     )
-    list_filter = (StateFilter, "rejection")
+    list_filter = (StateFilter, "rejection", "group", "key_state")
+    editable = ("group", "policy", "period_s")
     ordering = ("-last_seen_at", "-rejected_at")
-    actions = ("whitelist", "blacklist")
+    actions = ("whitelist", "blacklist", "offer_key")
     readonly_fields = (
         "state",
         "sensors_heard",
@@ -103,6 +105,8 @@ class GatewayAdmin(AuditedAdmin[Gateway]):
         "rejected_address",
         "bad_tags",
         "late_readings",
+        "key_state",
+        "key_changed_at",
     )
 
     def get_queryset(self, request: HttpRequest) -> QuerySet[Gateway]:
@@ -114,7 +118,12 @@ class GatewayAdmin(AuditedAdmin[Gateway]):
             .values("n")
         )
         counted = Coalesce(Subquery(heard, output_field=IntegerField()), 0)
-        return super().get_queryset(request).defer("secret").annotate(sensors_heard=counted)
+        return (
+            super()
+            .get_queryset(request)
+            .defer("secret", "offered_secret", "previous_secret")
+            .annotate(sensors_heard=counted)
+        )
 
     @admin.display(description="state")
     def state(self, gateway: Gateway) -> str:
@@ -135,7 +144,7 @@ class GatewayAdmin(AuditedAdmin[Gateway]):
             return f"off by {gateway.clock_offset_s} s"
 
     def get_fields(self, request: HttpRequest, obj: Gateway | None = None) -> Any:
-        return ("mac", "secret") if obj is None else ("mac", *self.readonly_fields)
+        return ("mac", "secret") if obj is None else ("mac", *self.editable, *self.readonly_fields)
 
     def get_readonly_fields(self, request: HttpRequest, obj: Gateway | None = None) -> Any:
         return () if obj is None else ("mac", *self.readonly_fields)
@@ -147,15 +156,11 @@ class GatewayAdmin(AuditedAdmin[Gateway]):
             kw["form"] = WhitelistForm
         return super().get_form(request, obj, change, **kw)
 
-    def render_change_form(
-        self, request: HttpRequest, context: dict[str, Any], *args: Any, **kwargs: Any
-    ) -> HttpResponse:
-        if kwargs.get("change"):  # nothing to save: all that can be done is an action
-            context |= {"show_save": False, "show_save_and_continue": False}
-        return super().render_change_form(request, context, *args, **kwargs)
-
     def save_model(self, request: HttpRequest, obj: Gateway, form: Any, change: bool) -> None:
-        if not change:
+        if change:
+            obj.save(update_fields=self.editable)  # posts change the rest meanwhile
+            directory.changed(obj.mac)
+        else:
             services.whitelist(mac=obj.mac, secret=form.cleaned_data["secret"], at=timezone.now())
 
     @admin.action(description="Whitelist (asks for the secret)", permissions=["change"])
@@ -206,6 +211,15 @@ class GatewayAdmin(AuditedAdmin[Gateway]):
             services.blacklist(mac=gateway.mac, at=timezone.now())
             self.log_change(request, gateway, "Blacklisted.")
         self.message_user(request, "Their posts are refused from now on.", messages.SUCCESS)
+
+    @admin.action(description="Offer a new key", permissions=["change"])
+    def offer_key(self, request: HttpRequest, queryset: QuerySet[Gateway]) -> None:
+        for gateway in queryset.filter(whitelisted_at__isnull=False):
+            services.offer_key(mac=gateway.mac, at=timezone.now())
+            self.log_change(request, gateway, "Offered a new key.")
+        self.message_user(
+            request, "The whitelisted ones get it with the answer to their next post."
+        )
 
 
 def secrets_form(gateways: list[Gateway], data: Any) -> forms.Form:

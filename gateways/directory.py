@@ -1,14 +1,17 @@
-"""Whitelisted gateways and their secrets, remembered for seconds in each process."""
+"""Whitelisted gateways and what they must present, remembered for seconds in each process."""
 
 import asyncio
 import time
 from collections.abc import Callable, Collection
 from concurrent.futures import ThreadPoolExecutor
+from functools import partial
 from typing import Any, TypeVar
 
-from django.db import close_old_connections, connection
+from django.db import close_old_connections, connection, transaction
+from django.utils import timezone
 
-from gateways.models import Gateway
+from gateways import storage
+from gateways.proof import Known
 from ruuvinet.lib.mac import Mac
 
 REMEMBERED_S = 3.0
@@ -16,14 +19,14 @@ LARGEST = 20_000  # entries; strangers may invent any number of addresses
 
 T = TypeVar("T")
 
-_remembered: dict[Mac, tuple[float, str | None]] = {}
+_remembered: dict[Mac, tuple[float, Known | None]] = {}
 _changes = 0  # so that an answer from before a change is not remembered after it
 
 
-def secret_of(mac: Mac) -> str | None:
-    """The secret of the whitelisted gateway `mac`; None for any other. Raises DatabaseError.
+def find(mac: Mac) -> Known | None:
+    """The whitelisted gateway `mac`; None for any other. Raises DatabaseError.
 
-    May be REMEMBERED_S seconds old; in the process that whitelists or blacklists, it never is.
+    May be REMEMBERED_S seconds old; in the process that changes it, it never is.
     """
     found = _remembered.get(mac)
     if found and found[0] > time.monotonic():
@@ -32,17 +35,17 @@ def secret_of(mac: Mac) -> str | None:
 
 
 class Lookups:
-    """`secret_of` for an event loop: one query at a time, for all who ask while it runs.
+    """`find` for an event loop: one query at a time, for all who ask while it runs.
 
-    A gateway posts less often than its secret is remembered, so each post asks.
+    A gateway posts less often than it is remembered, so each post asks.
     """
 
     def __init__(self) -> None:
         self._thread = ThreadPoolExecutor(1, "lookups")
-        self._asked: dict[Mac, asyncio.Future[str | None]] = {}
+        self._asked: dict[Mac, asyncio.Future[Known | None]] = {}
         self._running: asyncio.Task[None] | None = None
 
-    async def secret_of(self, mac: Mac) -> str | None:
+    async def find(self, mac: Mac) -> Known | None:
         """As the function of this name. May be called from one event loop only."""
         found = _remembered.get(mac)
         if found and found[0] > time.monotonic():
@@ -68,14 +71,14 @@ class Lookups:
         while self._asked:
             asked, self._asked = self._asked, {}
             try:
-                secrets = await self.run(_look_up, list(asked))
+                known = await self.run(_look_up, list(asked))
             except Exception as error:  # noqa: BLE001  # those who asked are told
                 for answer in asked.values():
                     answer.set_exception(error)
                     answer.exception()  # nobody may be left to ask
                 continue
             for mac, answer in asked.items():
-                answer.set_result(secrets[mac])
+                answer.set_result(known[mac])
         self._running = None
 
 
@@ -87,7 +90,19 @@ def forget(mac: Mac) -> None:
 
 
 def forget_all() -> None:
+    global _changes
+    _changes += 1
     _remembered.clear()
+
+
+def changed(mac: Mac | None = None) -> None:
+    """Forget `mac`, or all, now, and again when the change can be seen.
+
+    In between another thread may look up what was before.
+    """
+    verb = forget_all if mac is None else partial(forget, mac)
+    verb()
+    transaction.on_commit(verb)
 
 
 def _with_connection(question: Callable[..., T], *given: Any) -> T:
@@ -98,13 +113,12 @@ def _with_connection(question: Callable[..., T], *given: Any) -> T:
         close_old_connections()
 
 
-def _look_up(macs: Collection[Mac]) -> dict[Mac, str | None]:
+def _look_up(macs: Collection[Mac]) -> dict[Mac, Known | None]:
     changes = _changes
-    found = Gateway.objects.whitelisted().filter(mac__in=macs).values_list("mac", "secret")
-    secrets: dict[Mac, str | None] = {**dict.fromkeys(macs), **dict(found)}
+    known: dict[Mac, Known | None] = {**dict.fromkeys(macs), **storage.read(macs, timezone.now())}
     if len(_remembered) >= LARGEST:
         _remembered.clear()  # cheap, and a flood is over in a moment or goes on anyway
     if changes == _changes:
         until = time.monotonic() + REMEMBERED_S
-        _remembered.update({mac: (until, secret) for mac, secret in secrets.items()})
-    return secrets
+        _remembered.update({mac: (until, one) for mac, one in known.items()})
+    return known

@@ -5,6 +5,7 @@ from collections.abc import Callable, Sequence
 
 from gateways import networks
 from gateways.directory import Lookups
+from gateways.notes import Notes
 from gateways.record import (
     REFUSALS,
     Rejected,
@@ -13,9 +14,7 @@ from gateways.record import (
     accept,
     open_body,
     refusal,
-    success,
 )
-from gateways.rejections import Rejection, RejectionNotes
 from gateways.writer import Writer
 from ruuvinet.lib.mac import Mac
 
@@ -26,7 +25,7 @@ class FastLane:
     def __init__(self, *, queue_limit: int, woken: Callable[[Sequence[Mac]], None]) -> None:
         self._lookups = Lookups()
         self._refresh: asyncio.Future[None] | None = None
-        self._rejections = RejectionNotes()
+        self._notes = Notes()
         self._writer = Writer(queue_limit=queue_limit, woken=woken)
 
     async def is_blocked(self, address: str) -> bool:
@@ -41,18 +40,18 @@ class FastLane:
         """As `gateways.record.record`."""
         try:
             opened = open_body(request.body)
-            post = accept(opened, request, await self._lookups.secret_of(opened.mac))
-            await self._writer.write(post)
+            accepted = accept(opened, request, await self._lookups.find(opened.mac))
+            await self._writer.write(accepted.post)
         except REFUSALS as error:
             if isinstance(error, Rejected):
-                self._rejections.note(
-                    Rejection(error.mac, error.reason, request.address, request.received_at)
-                )
+                self._notes.note(error.note)
             return refusal(error)
-        return success()
+        for note in accepted.notes:
+            self._notes.note(note)
+        return accepted.reply
 
     def close(self) -> None:
         """Commit what waits, refuse the rest."""
         self._writer.close()
-        self._rejections.close()
+        self._notes.close()
         self._lookups.close()

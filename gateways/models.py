@@ -3,12 +3,13 @@
 from datetime import datetime, timedelta
 
 from django.core.exceptions import ValidationError
+from django.core.validators import MaxValueValidator, MinValueValidator
 from django.db import models
 from django.utils import timezone
 
 from ruuvinet.lib.crypto import EncryptedTextField
 from ruuvinet.lib.http import normal_network
-from ruuvinet.lib.mac import MacField
+from ruuvinet.lib.mac import Mac, MacField
 
 SILENT_AFTER = timedelta(minutes=15)
 # What a gateway signs with that could not read its own chip id: known to everybody.
@@ -23,6 +24,48 @@ def validate_secret(secret: str) -> None:
             "so anybody could sign with it. Restart the gateway and use the id printed on its "
             "bottom."
         )
+
+
+class Policy(models.TextChoices):
+    """What a post must carry to be believed."""
+
+    SIGNATURE = "signature", "signature"
+    EITHER = "either", "signature or credential"
+    BOTH = "both", "signature and credential"
+    CERTIFICATE = "certificate", "client certificate"
+
+
+def _policy_field() -> "models.CharField[str, str]":
+    return models.CharField(
+        "must present",
+        max_length=16,
+        choices=Policy,
+        blank=True,
+        default="",
+        help_text="empty: as the group says, or the setting GATEWAY_POLICY",
+    )
+
+
+def _period_field() -> "models.PositiveSmallIntegerField[int | None, int | None]":
+    return models.PositiveSmallIntegerField(
+        "period, s",
+        null=True,
+        blank=True,
+        validators=[MinValueValidator(1), MaxValueValidator(3600)],
+        help_text="seconds between posts, 1 to 3600; empty: as the group says, or the setting "
+        "GATEWAY_RATE_S",
+    )
+
+
+class GatewayGroup(models.Model):
+    """Gateways that are run alike."""
+
+    name = models.CharField(max_length=64, unique=True)
+    policy = _policy_field()
+    period_s = _period_field()
+
+    def __str__(self) -> str:
+        return self.name
 
 
 class GatewayQuerySet(models.QuerySet["Gateway"]):
@@ -47,9 +90,28 @@ class Gateway(models.Model):
         UNKNOWN = "unknown", "not whitelisted"
         UNSIGNED = "unsigned", "no signature"
         SIGNATURE = "signature", "wrong signature"
+        NO_CREDENTIAL = "no credential", "no credential"
+        CREDENTIAL = "credential", "wrong credential"
+        CERTIFICATE = "certificate", "no accepted certificate"
+
+    class KeyState(models.TextChoices):
+        OFFERED = "offered", "offered"
+        TAKEN = "taken", "taken"
+        DEFAULT = "default", "back to the default key"
 
     mac = MacField("MAC address", primary_key=True)
     secret = EncryptedTextField(blank=True, default="", help_text="signs its posts; never shown")
+    group = models.ForeignKey(GatewayGroup, models.SET_NULL, null=True, blank=True)
+    policy = _policy_field()
+    period_s = _period_field()
+    # Until the gateway takes the offered key, and after each of its restarts, it signs with an
+    # older one: the gateway's own (`secret`), or the one that was offered before.
+    offered_secret = EncryptedTextField(blank=True, default="", editable=False)
+    previous_secret = EncryptedTextField(blank=True, default="", editable=False)
+    key_state = models.CharField(
+        "new key", max_length=8, choices=KeyState, blank=True, default="", editable=False
+    )
+    key_changed_at = models.DateTimeField(null=True, blank=True, editable=False)
     whitelisted_at = models.DateTimeField(null=True, blank=True, editable=False)
     blacklisted_at = models.DateTimeField(null=True, blank=True, editable=False)
     first_seen_at = models.DateTimeField(null=True, blank=True, editable=False)
@@ -111,6 +173,78 @@ class Gateway(models.Model):
         last = self.last_seen_at or self.whitelisted_at
         silent = (now or timezone.now()) - last > SILENT_AFTER
         return self.State.SILENT if silent else self.State.WHITELISTED
+
+
+class CredentialQuerySet(models.QuerySet["Credential"]):
+    def active(self, at: datetime) -> "CredentialQuerySet":
+        """Those that are neither revoked nor expired."""
+        unexpired = models.Q(expires_at=None) | models.Q(expires_at__gt=at)
+        return self.filter(unexpired, revoked_at=None)
+
+    def of(self, gateway: Gateway) -> "CredentialQuerySet":
+        """The gateway's own, and its group's."""
+        own = models.Q(gateway=gateway)
+        return self.filter(own | models.Q(group=gateway.group_id) if gateway.group_id else own)
+
+
+class Credential(models.Model):
+    """What one gateway, or each gateway of a group, may present beside or instead of a signature.
+
+    The console makes 256 random bits, shows them once and keeps their SHA-256 in `digest`. What a
+    person chose could be guessed from that, and what remote configuration fills in must be read
+    again: such a one lies encrypted in `secret`. A certificate's `digest` is its fingerprint.
+    """
+
+    class Kind(models.TextChoices):
+        BASIC = "basic", "Basic: user and password"
+        BEARER = "bearer", "Bearer token"
+        TOKEN = "token", "Token"
+        API_KEY = "api_key", "API key: the bare Authorization header"
+        HEADER = "header", "extra header"
+        QUERY = "query", "parameter in the URL"
+        FINGERPRINT = "fingerprint", "client certificate, by fingerprint"
+        SUBJECT = "subject", "client certificate, by subject"
+
+    class Purpose(models.TextChoices):
+        POSTS = "posts", "posts and statistics"
+        CONFIGURATION = "configuration", "remote configuration"
+
+    CERTIFICATES = (Kind.FINGERPRINT, Kind.SUBJECT)
+    shown_once = ""  # the secret, in the object that was just made
+
+    kind = models.CharField(max_length=16, choices=Kind)
+    purpose = models.CharField("good for", max_length=16, choices=Purpose, default=Purpose.POSTS)
+    gateway = models.ForeignKey(Gateway, models.CASCADE, null=True, blank=True)
+    group = models.ForeignKey(GatewayGroup, models.CASCADE, null=True, blank=True)
+    name = models.CharField(
+        max_length=128,
+        blank=True,
+        help_text="user (Basic), name of the header, or of the parameter in the URL",
+    )
+    digest = models.BinaryField(max_length=32, null=True, editable=False)
+    secret = EncryptedTextField(blank=True, default="", editable=False)
+    created_at = models.DateTimeField(editable=False)
+    expires_at = models.DateTimeField(null=True, blank=True, help_text="empty: never")
+    revoked_at = models.DateTimeField(null=True, blank=True, editable=False)
+    last_used_at = models.DateTimeField(
+        "last used", null=True, blank=True, editable=False, help_text="to the minute"
+    )
+    last_used_address = models.GenericIPAddressField(null=True, blank=True, editable=False)
+
+    objects = CredentialQuerySet.as_manager()
+
+    class Meta:
+        constraints = [
+            models.CheckConstraint(
+                condition=models.Q(gateway=None, group__isnull=False)
+                | models.Q(gateway__isnull=False, group=None),
+                name="credential_of_one_gateway_or_one_group",
+                violation_error_message="Choose either a gateway or a group.",
+            )
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.get_kind_display()} of {self.group or Mac(self.gateway_id or 0)}"
 
 
 class NetworkRule(models.Model):

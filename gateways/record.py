@@ -1,37 +1,57 @@
 """`POST /record`: a gateway's body in, stored readings out. Knows no web framework."""
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from datetime import datetime
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import msgspec
 from django.conf import settings
 from django.db import InterfaceError, OperationalError
 
-from gateways import wire
-from gateways.directory import secret_of
+from gateways import directory, wire
+from gateways.guesses import Guesses
 from gateways.models import Gateway
-from gateways.services import note_rejection
+from gateways.notes import Note
+from gateways.proof import Known, Proof, prove
+from gateways.services import NOTE_INTERVAL, note_credential_used, note_key, note_rejection
 from gateways.shaping import Post, shape
-from gateways.signature import is_signed
 from gateways.writer import QueueFull, Unavailable, write_now
 from ruuvinet.lib.api import error_body, success_body
 from ruuvinet.lib.mac import Mac
 
 _SUCCESS = msgspec.json.encode(success_body())
+RATE = "X-Ruuvi-Gateway-Rate"
+_REFUSED = "Unauthorized request."
+MAX_PERIOD_S = 3600  # a gateway takes 10 s for whatever is longer
+
+# In plain words: the gateway's own page shows them to whoever set it up.
+REASONS = {
+    Gateway.Rejection.UNKNOWN: "This gateway is not whitelisted here.",
+    Gateway.Rejection.UNSIGNED: "The post is not signed, and this gateway must sign.",
+    Gateway.Rejection.SIGNATURE: "The signature is wrong: the key stored for this gateway is not "
+    "the one that it signs with.",
+    Gateway.Rejection.NO_CREDENTIAL: "This gateway must present a credential.",
+    Gateway.Rejection.CREDENTIAL: "The user, password, token or key is wrong, expired or revoked.",
+    Gateway.Rejection.CERTIFICATE: "This gateway must present the client certificate that is "
+    "bound to it.",
+}
+WITH_401 = {Gateway.Rejection.NO_CREDENTIAL, Gateway.Rejection.CREDENTIAL}
+GUESSES = Guesses()
 
 
 class Request(NamedTuple):
     """What a gateway sent.
 
-    `headers` is asked for names in lower case; `received_at` is aware; `address` is where the
-    post came from, empty when unknown.
+    `headers` is asked for names in lower case, and those about certificates are a trusted proxy's;
+    `received_at` is aware; `address` is where the post came from, empty when unknown; `query` is
+    that of the URL, as it was sent.
     """
 
     body: bytes
     headers: Mapping[str, str]
     received_at: datetime
     address: str
+    query: str = ""
 
 
 class Reply(NamedTuple):
@@ -49,17 +69,29 @@ class Opened(NamedTuple):
     upload: wire.Upload
 
 
+class Accepted(NamedTuple):
+    """A post that may be stored; then its `notes` are to be written and `reply` is the answer."""
+
+    post: Post
+    notes: tuple[Note, ...]
+    reply: Reply
+
+
 class Malformed(Exception):
     """The body is not a gateway's. Its text may be shown to the sender."""
 
 
 class Rejected(Exception):
-    """The post is not by a whitelisted gateway, or not signed by it."""
+    """The post does not prove that it is by a whitelisted gateway."""
 
-    def __init__(self, mac: Mac, reason: Gateway.Rejection) -> None:
+    def __init__(
+        self, mac: Mac, reason: Gateway.Rejection, request: Request, *, is_slowed: bool = False
+    ) -> None:
         super().__init__(reason)
-        self.mac = mac
         self.reason = reason
+        self.is_slowed = is_slowed
+        given = {"mac": mac, "reason": reason, "address": request.address}
+        self.note = Note((mac, reason), note_rejection, given, request.received_at)
 
 
 # Whatever else is raised is a fault of ours.
@@ -69,23 +101,22 @@ REFUSALS = (Malformed, Rejected, QueueFull, Unavailable, OperationalError, Inter
 def record(request: Request) -> Reply:
     """Judge and store one post of a gateway in this thread; its fast sister is `FastLane.record`.
 
-    200 means committed. 400: not a gateway's body; 403: not whitelisted or not signed with the
-    gateway's secret; 429: too many wait for the database; 503: it cannot be reached.
+    200 means committed. 400: not a gateway's body; 401: without its credential; 403: not
+    whitelisted, or not signed with the gateway's key; 429: too many wrong credentials from there,
+    or too many posts wait for the database; 503: it cannot be reached.
     """
     try:
         opened = open_body(request.body)
-        write_now(accept(opened, request, secret_of(opened.mac)))
+        accepted = accept(opened, request, directory.find(opened.mac))
+        write_now(accepted.post)
     except Rejected as rejection:
-        note_rejection(
-            mac=rejection.mac,
-            reason=rejection.reason,
-            address=request.address,
-            at=request.received_at,
-        )
+        rejection.note.write()
         return refusal(rejection)
     except REFUSALS as error:
         return refusal(error)
-    return success()
+    for note in accepted.notes:
+        note.write()
+    return accepted.reply
 
 
 def open_body(body: bytes) -> Opened:
@@ -97,22 +128,78 @@ def open_body(body: bytes) -> Opened:
         raise Malformed(str(error)) from error
 
 
-def accept(opened: Opened, request: Request, secret: str | None) -> Post:
-    """The readings, if `secret` (None: the gateway has none) signed them. Raises Rejected."""
-    signature = request.headers.get("ruuvi-hmac-sha256", "")
-    if secret is None:
-        raise Rejected(opened.mac, Gateway.Rejection.UNKNOWN)
-    if not signature:
-        raise Rejected(opened.mac, Gateway.Rejection.UNSIGNED)
-    if not is_signed(request.body, signature, secret):
-        raise Rejected(opened.mac, Gateway.Rejection.SIGNATURE)
+def accept(opened: Opened, request: Request, known: Known | None) -> Accepted:
+    """The readings, if the request proves that they are `known`'s. Raises Rejected.
+
+    None: no such gateway is whitelisted.
+    """
+    proof = authenticate(opened.mac, request, known)
+    assert known is not None  # noqa: S101  # or there were no proof
     now = int(request.received_at.timestamp())
     batch = shape(opened.upload, gateway=opened.mac, now=now)
-    return Post(opened.mac, request.address, request.received_at, batch)
+    return Accepted(
+        Post(opened.mac, request.address, request.received_at, batch),
+        tuple(notes_about(opened.mac, request, known, proof)),
+        Reply(200, _SUCCESS, _wishes(known, proof, request.received_at)),
+    )
 
 
-def success() -> Reply:
-    return _answer(200, _SUCCESS)
+def authenticate(mac: Mac, request: Request, known: Known | None) -> Proof:
+    """What the request proves about the gateway that it names. Raises Rejected."""
+    if known is None:
+        raise Rejected(mac, Gateway.Rejection.UNKNOWN, request)
+    address, at = request.address, request.received_at
+    is_slowed = GUESSES.are_too_many(address, at)
+    proof = prove(
+        known,
+        body=request.body,
+        headers=request.headers,
+        query=request.query,
+        may_guess=not is_slowed or address == known.last_address,
+    )
+    if proof.fault is None:
+        return proof
+    if proof.fault == Gateway.Rejection.CREDENTIAL:
+        GUESSES.add(address, at)
+    raise Rejected(mac, proof.fault, request, is_slowed=is_slowed and proof.fault in WITH_401)
+
+
+def notes_about(mac: Mac, request: Request, known: Known, proof: Proof) -> Iterator[Note]:
+    """What an accepted request leaves to be noted."""
+    at = request.received_at
+    if (used := proof.credential) and not _is_recent(used.last_used_at, at):
+        given: dict[str, Any] = {"credential_id": used.id, "address": request.address}
+        yield Note(("credential", used.id), note_credential_used, given, at)
+    state = _key_state(known, proof)
+    if state != known.key_state:
+        yield Note((mac, state), note_key, {"mac": mac, "state": state}, at)
+
+
+def _is_recent(noted: datetime | None, at: datetime) -> bool:
+    return noted is not None and at - noted < NOTE_INTERVAL
+
+
+def _key_state(known: Known, proof: Proof) -> str:
+    if not known.offered_key or proof.key is None:
+        return known.key_state
+    if proof.key == known.offered_key:
+        return Gateway.KeyState.TAKEN
+    # It had it: after a restart a gateway signs with its own key again.
+    had_it = known.key_state in {Gateway.KeyState.TAKEN, Gateway.KeyState.DEFAULT}
+    return Gateway.KeyState.DEFAULT if had_it else Gateway.KeyState.OFFERED
+
+
+def _wishes(known: Known, proof: Proof, at: datetime) -> dict[str, str]:
+    """The headers by which the gateway is told its period, and its key if it has another."""
+    period_s = known.period_s or settings.GATEWAY_RATE_S
+    if known.last_seen_at:
+        pause_s = (at - known.last_seen_at).total_seconds()
+        if 0 <= pause_s < settings.GATEWAY_FASTEST_S:
+            period_s = min(2 * period_s, MAX_PERIOD_S)
+    wishes = {RATE: str(period_s)}
+    if known.offered_key and proof.key != known.offered_key:
+        wishes["Ruuvi-HMAC-KEY"] = known.offered_key
+    return wishes
 
 
 def refusal(error: Exception) -> Reply:
@@ -120,8 +207,14 @@ def refusal(error: Exception) -> Reply:
     match error:
         case Malformed():
             return refuse(400, str(error), "ER_INVALID_FORMAT")
+        case Rejected(is_slowed=True):
+            return refuse(429, "Too many wrong credentials; wait a minute.", "ER_THROTTLED")
         case Rejected():
-            return refuse(403, "Unauthorized request.", "ER_UNAUTHORIZED")
+            status = 401 if error.reason in WITH_401 else 403
+            reply = refuse(status, f"{_REFUSED} {REASONS[error.reason]}", "ER_UNAUTHORIZED")
+            if status == 401:  # never Digest: a gateway tries that ten times in a row
+                reply.headers["WWW-Authenticate"] = "Bearer"
+            return reply
         case QueueFull():
             return refuse(429, "Too many requests.", "ER_THROTTLED")
         case _:
@@ -130,8 +223,5 @@ def refusal(error: Exception) -> Reply:
 
 def refuse(status: int, message: str, code: str | None) -> Reply:
     """An error in the envelope; `code` is left out when none of the contract's fits."""
-    return _answer(status, msgspec.json.encode(error_body(message, code)))
-
-
-def _answer(status: int, body: bytes) -> Reply:
-    return Reply(status, body, {"X-Ruuvi-Gateway-Rate": str(settings.GATEWAY_RATE_S)})
+    wishes = {RATE: str(settings.GATEWAY_RATE_S)}
+    return Reply(status, msgspec.json.encode(error_body(message, code)), wishes)

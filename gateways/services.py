@@ -2,7 +2,7 @@
 
 from collections.abc import Collection, Iterable, Mapping
 from datetime import datetime, timedelta
-from functools import partial
+from secrets import token_urlsafe
 
 from django.core.exceptions import ValidationError
 from django.db import transaction
@@ -10,7 +10,7 @@ from django.db.models import F, Q, Value
 from django.db.models.functions import Coalesce
 
 from gateways import directory, storage
-from gateways.models import Gateway, validate_secret
+from gateways.models import Credential, Gateway, validate_secret
 from gateways.shaping import Post
 from gateways.storage import Seen
 from ruuvinet.lib.api import DomainError, InvalidFormat
@@ -93,7 +93,7 @@ def _accept(gateways: list[Gateway], secrets: Mapping[Mac, str], at: datetime) -
         update_fields=["secret", "whitelisted_at", "blacklisted_at", "connected_at"],
     )
     for gateway in gateways:
-        _forget(gateway.mac)
+        directory.changed(gateway.mac)
 
 
 def _locked(macs: Iterable[Mac]) -> list[Gateway]:
@@ -126,6 +126,9 @@ def blacklist(*, mac: Mac, at: datetime) -> Gateway:
         mac=mac,
         defaults={
             "secret": "",
+            "offered_secret": "",
+            "previous_secret": "",
+            "key_state": "",
             "whitelisted_at": None,
             "blacklisted_at": at,
             "rejected_at": None,
@@ -133,14 +136,8 @@ def blacklist(*, mac: Mac, at: datetime) -> Gateway:
             "rejection": "",
         },
     )
-    _forget(mac)
+    directory.changed(mac)
     return gateway
-
-
-def _forget(mac: Mac) -> None:
-    """Now, and again when the change can be seen: another thread may look it up in between."""
-    directory.forget(mac)
-    transaction.on_commit(partial(directory.forget, mac))
 
 
 def note_accepted(posts: Iterable[Post]) -> None:
@@ -190,3 +187,31 @@ def note_rejection(*, mac: Mac, reason: Gateway.Rejection, address: str, at: dat
     Gateway.objects.bulk_create([stranger], ignore_conflicts=True)
     excess = Gateway.objects.strangers().order_by("-rejected_at").values("mac")[MAX_STRANGERS:]
     Gateway.objects.strangers().filter(mac__in=list(excess.values_list("mac", flat=True))).delete()
+
+
+def note_credential_used(*, credential_id: int, address: str, at: datetime) -> None:
+    """Note that a credential was good, at most once a minute."""
+    stale = Q(last_used_at=None) | Q(last_used_at__lte=at - NOTE_INTERVAL)
+    Credential.objects.filter(stale, pk=credential_id).update(
+        last_used_at=at, last_used_address=address or None
+    )
+
+
+def note_key(*, mac: Mac, state: str, at: datetime) -> None:
+    """Note which key a gateway signs with since one was offered."""
+    offered = Gateway.objects.filter(mac=mac).exclude(offered_secret="")
+    offered.exclude(key_state=state).update(key_state=state, key_changed_at=at)
+    directory.forget(mac)
+
+
+def offer_key(*, mac: Mac, at: datetime) -> None:
+    """Give the gateway a new key with its next answers. Its own and the one before stay good."""
+    with transaction.atomic():
+        gateway = Gateway.objects.select_for_update().get(mac=mac)
+        gateway.previous_secret = gateway.offered_secret
+        gateway.offered_secret = token_urlsafe(32)  # 43 characters; a gateway takes up to 63
+        gateway.key_state, gateway.key_changed_at = Gateway.KeyState.OFFERED, at
+        gateway.save(
+            update_fields=["previous_secret", "offered_secret", "key_state", "key_changed_at"]
+        )
+        directory.changed(mac)

@@ -1,12 +1,21 @@
-"""The SQL that notes accepted posts on their gateways: one statement, however many there are."""
+"""The SQL around each post: what is known of its gateway, and that it was seen.
 
-from collections.abc import Sequence
-from datetime import datetime
+One statement each, however many posts there are.
+"""
+
+from collections.abc import Collection, Iterator, Sequence
+from datetime import UTC, datetime
+from functools import lru_cache
+from itertools import groupby
 from typing import Any, NamedTuple
 
 import psycopg
+from django.conf import settings
 from django.db import connection
 
+from gateways.models import Credential
+from gateways.proof import Known, KnownCredential, digest_of
+from ruuvinet.lib.crypto import decrypted
 from ruuvinet.lib.mac import Mac
 
 
@@ -72,3 +81,74 @@ def _write_columns(seen: Sequence[Seen]) -> None:
     raw = connection.connection
     with connection.wrap_database_errors, psycopg.Cursor(raw) as cursor:
         cursor.execute(_COLUMNS, columns)
+
+
+# A policy that asks for no credential does not read any.
+_READ = """
+    SELECT
+        g.mac, g.secret, g.offered_secret, g.previous_secret, g.key_state,
+        COALESCE(NULLIF(g.policy, ''), NULLIF(t.policy, ''), %s) AS policy,
+        COALESCE(g.period_s, t.period_s), g.last_seen_at, g.last_address,
+        c.id, c.kind, c.name, c.digest, c.secret, c.last_used_at
+    FROM gateways_gateway g
+    LEFT JOIN gateways_gatewaygroup t ON t.id = g.group_id
+    LEFT JOIN gateways_credential c ON
+        (c.gateway_id = g.mac OR c.group_id = g.group_id)
+        AND COALESCE(NULLIF(g.policy, ''), NULLIF(t.policy, ''), %s) <> 'signature'
+        AND c.purpose = 'posts' AND c.revoked_at IS NULL
+        AND (c.expires_at IS NULL OR c.expires_at > %s)
+    WHERE g.whitelisted_at IS NOT NULL AND g.mac IN ({})
+    ORDER BY g.mac
+"""
+
+
+def read(macs: Collection[Mac], at: datetime) -> dict[Mac, Known]:
+    """What is known of those of `macs` that are whitelisted, in one query."""
+    policy = settings.GATEWAY_POLICY
+    given = [policy, policy, connection.ops.adapt_datetimefield_value(at), *map(int, macs)]
+    with connection.cursor() as cursor:
+        cursor.execute(_READ.format(",".join(["%s"] * len(macs))), given)
+        rows = cursor.fetchall()
+    return {Mac(mac): _known(list(found)) for mac, found in groupby(rows, lambda row: row[0])}
+
+
+def _known(rows: Sequence[Any]) -> Known:
+    _, own, offered, previous, key_state, policy, period_s, last_seen_at, address = rows[0][:9]
+    keys = [_plain(stored) for stored in (offered, previous, own)]
+    return Known(
+        keys=tuple(dict.fromkeys(key for key in keys if key)),
+        policy=policy,
+        credentials=tuple(_credentials(rows)),
+        period_s=period_s,
+        offered_key=keys[0],
+        key_state=key_state,
+        last_seen_at=_aware(last_seen_at),
+        last_address=address,
+    )
+
+
+def _credentials(rows: Sequence[Any]) -> Iterator[KnownCredential]:
+    for key, kind, name, digest, secret, last_used_at in (row[9:] for row in rows):
+        if key is None:
+            continue
+        plain = _plain(secret)
+        if not plain and digest is None:  # lost with its key: it lets nobody in
+            continue
+        known = bytes(digest) if digest is not None else digest_of(kind, name, plain)
+        # The subject of a certificate is chosen too, but the proxy has verified who presents it.
+        is_chosen = bool(plain) and kind != Credential.Kind.SUBJECT
+        yield KnownCredential(key, kind, name, known, is_chosen, _aware(last_used_at))
+
+
+def _plain(stored: str) -> str:
+    return _decrypted(stored, tuple(settings.ENCRYPTION_KEYS)) if stored else ""
+
+
+@lru_cache(50_000)  # a gateway is looked up for nearly every post
+def _decrypted(stored: str, _keys: tuple[str, ...]) -> str:
+    return decrypted(stored)
+
+
+def _aware(value: datetime | str | None) -> datetime | None:
+    """SQLite gives text."""
+    return datetime.fromisoformat(value).replace(tzinfo=UTC) if isinstance(value, str) else value

@@ -52,7 +52,13 @@ def _reply_to(request: HttpRequest) -> recording.Reply:
     except UnreadablePostError:
         return recording.refuse(400, "The body ended early.", "ER_INVALID_FORMAT")
     return recording.record(
-        recording.Request(body, request.headers, timezone.now(), request.META["REMOTE_ADDR"])
+        recording.Request(
+            body,
+            request.headers,
+            timezone.now(),
+            request.META["REMOTE_ADDR"],
+            request.META.get("QUERY_STRING", ""),
+        )
     )
 
 

@@ -9,7 +9,6 @@ import asyncio
 import gc
 import logging
 import os
-from collections.abc import Mapping
 from datetime import UTC, datetime
 
 import django
@@ -35,7 +34,7 @@ from ruuvinet.lib.asgi import (  # noqa: E402
     read_body,
     send_whole,
 )
-from ruuvinet.lib.http import GATEWAY_PATHS, client_address  # noqa: E402
+from ruuvinet.lib.http import GATEWAY_PATHS, distrust_strangers  # noqa: E402
 
 log = logging.getLogger(__name__)
 
@@ -91,14 +90,16 @@ class Application:
 
     async def _fast_lane(self, scope: Scope, receive: Receive, send: Send) -> None:
         headers = _headers(scope)
-        address = _client(scope, headers)
+        peer = scope["client"][0] if scope.get("client") else ""
+        address = distrust_strangers(headers, peer)
         if await self._lane.is_blocked(address):
             await _send_reply(send, BLOCKED)
             return
         with await read_body(
             scope, receive, limit=MAX_BODY_BYTES, patience_s=GATEWAY_PATIENCE_S
         ) as body:
-            request = Request(body.read(), headers, datetime.now(UTC), address)
+            query = scope["query_string"].decode("latin-1")
+            request = Request(body.read(), headers, datetime.now(UTC), address, query)
         try:
             reply = await self._lane.record(request)
         except Exception:  # as Django does for its views: whatever it is, the gateway is answered
@@ -109,12 +110,6 @@ class Application:
 
 def _headers(scope: Scope) -> dict[str, str]:
     return {name.decode("latin-1"): value.decode("latin-1") for name, value in scope["headers"]}
-
-
-def _client(scope: Scope, headers: Mapping[str, str]) -> str:
-    peer = scope["client"][0] if scope.get("client") else ""
-    forwarded_for = headers.get("x-forwarded-for", "")
-    return client_address(peer, forwarded_for, settings.TRUSTED_PROXIES)
 
 
 async def _send_reply(send: Send, reply: Reply) -> None:

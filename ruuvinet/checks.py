@@ -44,6 +44,21 @@ def gateway_rate(app_configs: Sequence[Any] | None, **kwargs: Any) -> list[Check
 
 
 @register()
+def gateway_policy(app_configs: Sequence[Any] | None, **kwargs: Any) -> list[CheckMessage]:
+    """A policy that is misspelt would let nobody in."""
+    known = {"signature", "either", "both", "certificate"}
+    if settings.GATEWAY_POLICY in known:
+        return []
+    return [
+        Error(
+            f"GATEWAY_POLICY is {settings.GATEWAY_POLICY!r}.",
+            hint=f"Use one of {', '.join(sorted(known))}.",
+            id="ruuvinet.E011",
+        )
+    ]
+
+
+@register()
 def public_url(app_configs: Sequence[Any] | None, **kwargs: Any) -> list[CheckMessage]:
     """Allowed hosts and secure cookies follow from its host and scheme."""
     parts = urlsplit(settings.PUBLIC_URL)

@@ -217,6 +217,10 @@ AXES_LOCKOUT_PARAMETERS = [["username", "ip_address"]]  # a stranger must not lo
 
 # --- Gateways ----------------------------------------------------------------------------
 GATEWAY_RATE_S = env.int("GATEWAY_RATE_S", default=60)
+# Posts of one gateway that come closer together are answered with twice its period; 0: never.
+GATEWAY_FASTEST_S = env.int("GATEWAY_FASTEST_S", default=5)
+# What a gateway's post must carry, unless its group or the gateway itself says otherwise.
+GATEWAY_POLICY = env.str("GATEWAY_POLICY", default="signature")
 # Threads of each web process for everything but `/record`, which needs none.
 WEB_THREADS = env.int("WEB_THREADS", default=32)
 # Posts of one process that may wait for the database; the next ones are answered 429.

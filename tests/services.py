@@ -53,6 +53,8 @@ ENVIRONMENT = {
     "IOS_APP_ID": "",
     "TRUSTED_PROXIES": "",
     "GATEWAY_RATE_S": "60",
+    "GATEWAY_FASTEST_S": "5",
+    "GATEWAY_POLICY": "signature",
     "WEB_THREADS": "",
     "QUEUE_LIMIT": "",
     "EMAIL_URL": "",

@@ -27,6 +27,15 @@ def fernet() -> MultiFernet:
     return _fernet(tuple(settings.ENCRYPTION_KEYS))
 
 
+def decrypted(stored: str) -> str:
+    """What an EncryptedTextField holds; empty, and said in the log, when no key can read it."""
+    try:
+        return fernet().decrypt(stored.encode()).decode()
+    except InvalidToken:
+        log.error("a stored secret was made with none of ENCRYPTION_KEYS")
+        return ""
+
+
 class EncryptedTextField(_TextBase):
     """Text that lies encrypted in the database (Fernet). Cannot be searched.
 
@@ -35,11 +44,7 @@ class EncryptedTextField(_TextBase):
     """
 
     def from_db_value(self, value: str | None, *_: object) -> str | None:
-        try:
-            return value and fernet().decrypt(value.encode()).decode()
-        except InvalidToken:
-            log.error("a stored secret was made with none of ENCRYPTION_KEYS")
-            return ""
+        return value and decrypted(value)
 
     def get_prep_value(self, value: Any) -> str | None:
         return value and fernet().encrypt(str(value).encode()).decode()

@@ -1,6 +1,6 @@
 """Who is calling: the client's address and scheme behind proxies that we trust."""
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, MutableMapping
 from ipaddress import IPv4Network, IPv6Network, ip_address, ip_network
 from typing import Any
 
@@ -11,6 +11,17 @@ from django.middleware.common import CommonMiddleware
 # A gateway posts to whatever its owner typed: an address, a name of the home's router.
 GATEWAY_PATHS = {"/record", "/record/"}
 ANY_HOST_PATHS = GATEWAY_PATHS | {"/health"}  # which balancers ask by address
+
+# By which a proxy that ends TLS tells what it knows of the client's certificate: SUCCESS when it is
+# good, its subject, and all of it as PEM in URL encoding. deploy/nginx/ruuvinet.conf sends them.
+CERTIFICATE_VERIFIED = "x-client-verify"
+CERTIFICATE_SUBJECT = "x-client-subject"
+CERTIFICATE = "x-client-cert"
+_PROXY_HEADERS = (
+    CERTIFICATE_VERIFIED, CERTIFICATE_SUBJECT, CERTIFICATE, "x-forwarded-proto",
+)  # fmt: skip
+
+_HOP_HEADERS = ("x-forwarded-for", *_PROXY_HEADERS)
 
 Network = IPv4Network | IPv6Network
 
@@ -57,13 +68,21 @@ def client_address(peer: str, forwarded_for: str, proxies: Iterable[Network]) ->
     return address
 
 
+def distrust_strangers(headers: MutableMapping[str, str], peer: str) -> str:
+    """The client's address; drops what only our proxies may say, unless `peer` is one of them."""
+    forwarded_for = headers.pop("x-forwarded-for", "")
+    if not is_trusted(normal_address(peer), settings.TRUSTED_PROXIES):
+        for name in _PROXY_HEADERS:
+            headers.pop(name, None)
+    return client_address(peer, forwarded_for, settings.TRUSTED_PROXIES)
+
+
 def trust_proxies(meta: dict[str, Any]) -> None:
-    """Make REMOTE_ADDR of a WSGI environment the client's, and drop what a stranger forwarded."""
-    peer = normal_address(meta.get("REMOTE_ADDR", ""))
-    forwarded_for = meta.pop("HTTP_X_FORWARDED_FOR", "")
-    if not is_trusted(peer, settings.TRUSTED_PROXIES):
-        meta.pop("HTTP_X_FORWARDED_PROTO", None)
-    meta["REMOTE_ADDR"] = client_address(peer, forwarded_for, settings.TRUSTED_PROXIES)
+    """`distrust_strangers` for a WSGI environment, whose REMOTE_ADDR becomes the client's."""
+    names = {name: f"HTTP_{name.upper().replace('-', '_')}" for name in _HOP_HEADERS}
+    headers = {name: meta.pop(key) for name, key in names.items() if key in meta}
+    meta["REMOTE_ADDR"] = distrust_strangers(headers, meta.get("REMOTE_ADDR", ""))
+    meta |= {names[name]: value for name, value in headers.items()}
 
 
 class TrustedProxyMiddleware:

@@ -6,7 +6,10 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
+from django.test import Client
 
+from gateways import record as recording
+from gateways.guesses import Guesses
 from gateways.models import Gateway
 from gateways.record import Reply, Request, record
 from gateways.services import whitelist
@@ -14,6 +17,7 @@ from gateways.signature import sign
 from ruuvinet.lib.mac import Mac
 from sensors.models import Latest, Measurement, SparseMeasurement
 from sensors.partitions import ensure_partitions
+from tests.gateways.doors import AsgiServer, FastLaneClient
 
 BODIES = Path(__file__).parents[1] / "golden" / "bodies"
 NOW = 1775069475  # 2026-04-01 18:51:15 UTC, the day of the golden bodies; Unix seconds
@@ -116,3 +120,19 @@ def stored(db):
 
 def rows(found) -> list[tuple]:
     return [tuple(bytes(v) if isinstance(v, memoryview) else v for v in row) for row in found]
+
+
+@pytest.fixture(autouse=True)
+def _no_guesses(monkeypatch):
+    """Other tests guess too, from the same address in the same minute."""
+    monkeypatch.setattr(recording, "GUESSES", Guesses())
+
+
+@pytest.fixture(params=["fast lane", "django"])
+def door(request, transactional_db):
+    """The class of clients for one of the doors."""
+    if request.param == "django":
+        yield Client
+        return
+    with AsgiServer() as FastLaneClient.server:
+        yield FastLaneClient

@@ -9,6 +9,7 @@ from django.db import connection
 from django.test.utils import CaptureQueriesContext
 
 from gateways.models import Gateway
+from gateways.record import REASONS
 from gateways.services import MAX_STRANGERS, blacklist, whitelist
 from gateways.signature import sign
 from ruuvinet.lib.mac import Mac
@@ -45,7 +46,16 @@ SIGNATURES = {
     "no_timestamps": "a998a84677279f13753e772f96907b5e26124c52095ab4f60dae1252755da4d5",
     "check": "e9a1c2eb670b25adfc4d8ef7f2b2083c02651a28e664405a2f51804b47186e45",
 }
-REFUSAL = {"result": "error", "error": "Unauthorized request.", "code": "ER_UNAUTHORIZED"}
+
+
+def refusal_of(reason):
+    return {
+        "result": "error",
+        "error": f"Unauthorized request. {REASONS[reason]}",
+        "code": "ER_UNAUTHORIZED",
+    }
+
+
 WEEK_START = 1775088000  # a partition begins here, Unix seconds
 TAG_MAC, AIR_MAC = Mac.parse(TAG), Mac.parse(AIR)
 # What the bodies `raw` and `raw_and_decoded` say: sensor, time, gateway, RSSI, advertisement.
@@ -514,7 +524,7 @@ class TestRejections:
     def test_unknown_gateway_is_refused_and_remembered(self, stranger, stored):
         reply = stranger.send(golden("raw"))
 
-        assert (reply.status, json.loads(reply.body)) == (403, REFUSAL)
+        assert (reply.status, json.loads(reply.body)) == (403, refusal_of("unknown"))
         assert stored() == ([], [], [])
         row = stranger.row()
         assert (row.rejection, row.rejected_address) == ("unknown", ADDRESS)
@@ -533,7 +543,7 @@ class TestRejections:
         blacklisted(stranger)
 
         reply = stranger.send(golden("raw"))
-        assert (reply.status, json.loads(reply.body)) == (403, REFUSAL)
+        assert (reply.status, json.loads(reply.body)) == (403, refusal_of("unknown"))
         assert stored() == ([], [], [])
         row = stranger.row()
         assert (row.rejection, row.rejected_at) == ("unknown", at(NOW))
@@ -557,7 +567,7 @@ class TestRejections:
     def test_wrong_signature_is_refused_and_noted(self, signature, reason, gateway, stored):
         reply = gateway.send(golden("raw"), signature=signature)
 
-        assert (reply.status, json.loads(reply.body)) == (403, REFUSAL)
+        assert (reply.status, json.loads(reply.body)) == (403, refusal_of(reason))
         assert stored() == ([], [], [])
         row = gateway.row()
         assert (row.rejection, row.rejected_at) == (reason, at(NOW))
