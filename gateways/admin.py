@@ -14,7 +14,13 @@ from django.template.response import TemplateResponse
 from django.utils import timezone
 
 from accounts.console import AuditedAdmin
-from gateways import credential_admin, directory, networks, services  # noqa: F401  # its pages too
+from gateways import (  # noqa: F401  # their pages too
+    credential_admin,
+    directory,
+    networks,
+    services,
+    status_admin,
+)
 from gateways.models import SILENT_AFTER, Gateway, NetworkRule, validate_secret
 from ruuvinet.lib.api import DomainError
 from sensors.models import Latest
@@ -92,6 +98,7 @@ class GatewayAdmin(AuditedAdmin[Gateway]):
     actions = ("whitelist", "blacklist", "offer_key")
     readonly_fields = (
         "state",
+        "status",
         "sensors_heard",
         "whitelisted_at",
         "blacklisted_at",
@@ -105,6 +112,7 @@ class GatewayAdmin(AuditedAdmin[Gateway]):
         "rejected_address",
         "bad_tags",
         "late_readings",
+        "replays",
         "key_state",
         "key_changed_at",
     )
@@ -128,6 +136,18 @@ class GatewayAdmin(AuditedAdmin[Gateway]):
     @admin.display(description="state")
     def state(self, gateway: Gateway) -> str:
         return gateway.state().label
+
+    @admin.display(description="newest status")
+    def status(self, gateway: Gateway) -> str:
+        newest = gateway.statuses.order_by("-received_at").defer("told").first()
+        if newest is None:
+            return "-"
+        return (
+            f"{newest.received_at:%Y-%m-%d %H:%M}: firmware {newest.esp_firmware}, radio "
+            f"{newest.nrf_firmware}, up {timedelta(seconds=min(newest.uptime_s or 0, 10**9))}, "
+            f"{newest.connection or 'connection unknown'}, lost {newest.connections_lost or 0} "
+            f"times, {newest.free_bytes or 'unknown'} bytes free"
+        )
 
     @admin.display(description="sensors heard", ordering="sensors_heard")
     def sensors_heard(self, gateway: Gateway) -> int:

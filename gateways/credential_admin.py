@@ -131,7 +131,6 @@ class CredentialAdmin(AuditedAdmin[Credential]):
                 "credential": obj,
                 "secret": obj.shown_once,
             },
-            headers={"Cache-Control": "no-store"},
         )
 
     @admin.action(description="Revoke", permissions=["change"])

@@ -151,6 +151,10 @@ class Gateway(models.Model):
         default=0, editable=False, help_text="readings too old to store, since the beginning"
     )
 
+    replays = models.PositiveBigIntegerField(
+        default=0, editable=False, help_text="posts that came again, since the beginning"
+    )
+
     objects = GatewayQuerySet.as_manager()
 
     class Meta:
@@ -245,6 +249,57 @@ class Credential(models.Model):
 
     def __str__(self) -> str:
         return f"{self.get_kind_display()} of {self.group or Mac(self.gateway_id or 0)}"
+
+
+class GatewayStatus(models.Model):
+    """What a gateway told about itself at one time. The newest is its present state."""
+
+    gateway = models.ForeignKey(Gateway, models.CASCADE, related_name="statuses")
+    received_at = models.DateTimeField()
+    nonce = models.PositiveBigIntegerField(null=True)
+    uptime_s = models.PositiveBigIntegerField("uptime, s", null=True)
+    esp_firmware = models.CharField("firmware", max_length=64)
+    nrf_firmware = models.CharField("radio firmware", max_length=64)
+    nrf_alive = models.BooleanField("radio alive", null=True)
+    connection = models.CharField(max_length=32, blank=True)
+    connections_lost = models.PositiveBigIntegerField(null=True)
+    free_bytes = models.PositiveBigIntegerField("free memory, bytes", null=True)
+    largest_free_block_bytes = models.PositiveBigIntegerField(null=True)
+    sensors_seen = models.PositiveBigIntegerField(null=True)
+    told = models.JSONField("all that it told")
+
+    class Meta:
+        verbose_name_plural = "gateway statuses"
+        constraints = [
+            # A captured status that is sent again changes nothing.
+            models.UniqueConstraint(
+                fields=["gateway", "nonce", "uptime_s"], name="gateway_status_once"
+            )
+        ]
+        indexes = [
+            # The history of one gateway, and its newest status.
+            models.Index(fields=["gateway", "-received_at"], name="gateway_status_history")
+        ]
+
+    def __str__(self) -> str:
+        return f"{Mac(self.gateway_id)} at {self.received_at:%Y-%m-%d %H:%M}"
+
+
+class GatewayReset(models.Model):
+    """A restart of a gateway, with the reason and the dump that it told when first seen."""
+
+    gateway = models.ForeignKey(Gateway, models.CASCADE, related_name="resets")
+    seen_at = models.DateTimeField("first told")
+    booted_at = models.DateTimeField(null=True, help_text="time of the first word less the uptime")
+    reason = models.CharField(max_length=32, blank=True)
+    count = models.PositiveBigIntegerField("restarts since power on", null=True)
+    info = models.TextField(blank=True)
+
+    class Meta:
+        indexes = [models.Index(fields=["gateway", "-seen_at"], name="gateway_reset_history")]
+
+    def __str__(self) -> str:
+        return f"{Mac(self.gateway_id)}: {self.reason or 'unknown'}"
 
 
 class NetworkRule(models.Model):

@@ -140,7 +140,7 @@ def accept(opened: Opened, request: Request, known: Known | None) -> Accepted:
     return Accepted(
         Post(opened.mac, request.address, request.received_at, batch),
         tuple(notes_about(opened.mac, request, known, proof)),
-        Reply(200, _SUCCESS, _wishes(known, proof, request.received_at)),
+        Reply(200, _SUCCESS, wishes(known, proof, request.received_at)),
     )
 
 
@@ -172,7 +172,7 @@ def notes_about(mac: Mac, request: Request, known: Known, proof: Proof) -> Itera
         yield Note(("credential", used.id), note_credential_used, given, at)
     state = _key_state(known, proof)
     if state != known.key_state:
-        yield Note((mac, state), note_key, {"mac": mac, "state": state}, at)
+        yield Note((mac, known.key_state, state), note_key, {"mac": mac, "state": state}, at)
 
 
 def _is_recent(noted: datetime | None, at: datetime) -> bool:
@@ -189,17 +189,17 @@ def _key_state(known: Known, proof: Proof) -> str:
     return Gateway.KeyState.DEFAULT if had_it else Gateway.KeyState.OFFERED
 
 
-def _wishes(known: Known, proof: Proof, at: datetime) -> dict[str, str]:
+def wishes(known: Known, proof: Proof, at: datetime) -> dict[str, str]:
     """The headers by which the gateway is told its period, and its key if it has another."""
     period_s = known.period_s or settings.GATEWAY_RATE_S
     if known.last_seen_at:
         pause_s = (at - known.last_seen_at).total_seconds()
         if 0 <= pause_s < settings.GATEWAY_FASTEST_S:
             period_s = min(2 * period_s, MAX_PERIOD_S)
-    wishes = {RATE: str(period_s)}
+    told = {RATE: str(period_s)}
     if known.offered_key and proof.key != known.offered_key:
-        wishes["Ruuvi-HMAC-KEY"] = known.offered_key
-    return wishes
+        told["Ruuvi-HMAC-KEY"] = known.offered_key
+    return told
 
 
 def refusal(error: Exception) -> Reply:
@@ -223,5 +223,5 @@ def refusal(error: Exception) -> Reply:
 
 def refuse(status: int, message: str, code: str | None) -> Reply:
     """An error in the envelope; `code` is left out when none of the contract's fits."""
-    wishes = {RATE: str(settings.GATEWAY_RATE_S)}
-    return Reply(status, msgspec.json.encode(error_body(message, code)), wishes)
+    body = msgspec.json.encode(error_body(message, code))
+    return Reply(status, body, {RATE: str(settings.GATEWAY_RATE_S)})

@@ -5,7 +5,7 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from typing import NamedTuple
 
-from gateways import wire
+from gateways import decoded, wire
 from ruuvinet.lib.mac import Mac
 from sensors.models import MAX_PAYLOAD_BYTES
 from sensors.partitions import oldest_open
@@ -50,7 +50,7 @@ def _readable(upload: wire.Upload, batch: Batch, *, gateway: int, now: int) -> I
         try:
             tag = wire.read_tag(raw)
             sensor = Mac.parse(text)
-            payload = _payload(tag.data)
+            payload = _payload(tag.data) if tag.data else decoded.encode(wire.read_decoded(raw))
             rssi_dbm = _rssi(tag.rssi)
             stated = wire.read_timestamp(tag.timestamp)
         except ValueError:
@@ -63,10 +63,10 @@ def _readable(upload: wire.Upload, batch: Batch, *, gateway: int, now: int) -> I
             yield Reception(int(sensor), measured_at, int(gateway), rssi_dbm, payload)
 
 
-def _payload(text: str | None) -> bytes:
-    """The advertisement; empty when the gateway sent only what it decoded. Raises ValueError."""
-    payload = bytes.fromhex(text or "")
-    if len(payload) > MAX_PAYLOAD_BYTES or len(payload) * 2 != len(text or ""):
+def _payload(text: str) -> bytes:
+    """The advertisement. Raises ValueError."""
+    payload = bytes.fromhex(text)
+    if len(payload) > MAX_PAYLOAD_BYTES or len(payload) * 2 != len(text):
         raise ValueError("not the hex of an advertisement")
     return payload
 

@@ -6,6 +6,8 @@ urlpatterns = [
     # With and without a slash: the URL is typed by hand, and a redirected post is lost.
     path("record", views.record),
     path("record/", views.record),
+    path("status", views.status),
+    path("status/", views.status),
     path("whitelist", views.Whitelist.as_view()),
     path("blacklist", views.Blacklist.as_view()),
     path("gwinfo", views.GatewayInfo.as_view()),

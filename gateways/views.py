@@ -5,6 +5,7 @@ from datetime import datetime
 from typing import Any
 
 from django.conf import settings
+from django.core.exceptions import RequestDataTooBig
 from django.http import HttpRequest, HttpResponse, UnreadablePostError
 from django.utils import timezone
 from django.views.decorators.csrf import csrf_exempt
@@ -23,6 +24,7 @@ from gateways.serializers import (
     names_network,
     read_gateways,
 )
+from gateways.status import receive
 from gateways.wire import MAX_BODY_BYTES
 from ruuvinet.lib.api import InvalidMacAddress, Unauthorized
 from ruuvinet.lib.mac import Mac
@@ -33,7 +35,19 @@ from sensors.services import register_sensor
 @csrf_exempt
 def record(request: HttpRequest) -> HttpResponse:
     """`POST /record`, as gateway firmware sends it."""
-    reply = _reply_to(request)
+    return _answered(request, recording.record)
+
+
+@csrf_exempt
+def status(request: HttpRequest) -> HttpResponse:
+    """`POST /status`, as gateway firmware sends it."""
+    return _answered(request, receive)
+
+
+def _answered(
+    request: HttpRequest, receive: Callable[[recording.Request], recording.Reply]
+) -> HttpResponse:
+    reply = _reply_to(request, receive)
     response = HttpResponse(
         reply.body, status=reply.status, headers=reply.headers, content_type="application/json"
     )
@@ -41,7 +55,9 @@ def record(request: HttpRequest) -> HttpResponse:
     return response
 
 
-def _reply_to(request: HttpRequest) -> recording.Reply:
+def _reply_to(
+    request: HttpRequest, receive: Callable[[recording.Request], recording.Reply]
+) -> recording.Reply:
     if request.method != "POST":
         reply = recording.refuse(405, "Only POST.", None)
         return reply._replace(headers=reply.headers | {"Allow": "POST"})
@@ -51,7 +67,9 @@ def _reply_to(request: HttpRequest) -> recording.Reply:
         body = request.body
     except UnreadablePostError:
         return recording.refuse(400, "The body ended early.", "ER_INVALID_FORMAT")
-    return recording.record(
+    except RequestDataTooBig:
+        return recording.refuse(413, "The body is too large.", "ER_INVALID_FORMAT")
+    return receive(
         recording.Request(
             body,
             request.headers,

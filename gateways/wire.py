@@ -26,12 +26,33 @@ class Upload(msgspec.Struct, gc=False):
     timestamp: Timestamp = None
 
 
+class Status(msgspec.Struct, gc=False, rename="upper"):
+    """The body of `POST /status`. Numbers come as text; each is judged where it is used."""
+
+    device_addr: str
+    esp_fw: str
+    nrf_fw: str
+    nrf_status: Any = None
+    uptime: Any = None
+    nonce: Any = None
+    connection: Any = None
+    num_conn_lost: Any = None
+    reset_reason: Any = None
+    reset_cnt: Any = None
+    reset_info: Any = None
+    total_free_bytes_internal: Any = None
+    largest_free_block_internal: Any = None
+    sensors_seen: Any = None
+
+
 class Body(msgspec.Struct, gc=False):
     data: Upload
 
 
 _body_decoder = msgspec.json.Decoder(Body)
+_status_decoder = msgspec.json.Decoder(Status)
 _tag_decoder = msgspec.json.Decoder(Tag)
+_fields_decoder = msgspec.json.Decoder(dict[str, Any])
 
 
 def read_body(body: bytes) -> Upload:
@@ -47,10 +68,44 @@ def read_body(body: bytes) -> Upload:
     return upload
 
 
+def read_status(body: bytes) -> tuple[Status, dict[str, Any]]:
+    """A status and all that stands in its body. Raises ValueError as `read_body` does."""
+    try:
+        return _status_decoder.decode(body), _fields_decoder.decode(body)
+    except msgspec.ValidationError as error:
+        raise ValueError(str(error)) from error
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
+        raise ValueError("The body is not valid JSON.") from error
+
+
+def read_count(value: object) -> int | None:
+    """A count from an integer or a digit string; None for what is none or fits no column."""
+    try:
+        count = read_timestamp(value)
+    except ValueError:
+        return None
+    return count if count is not None and 0 <= count < 2**63 else None
+
+
+def read_text(value: object, longest: int) -> str:
+    """Text that every database takes, cut to `longest`; empty for anything else."""
+    if not isinstance(value, str):
+        return ""
+    return value.replace("\0", "").encode("utf-8", "replace").decode()[:longest]
+
+
 def read_tag(raw: msgspec.Raw) -> Tag:
     """Parse one tag. Raises ValueError."""
     try:
         return _tag_decoder.decode(raw)
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
+        raise ValueError("The tag is not valid.") from error
+
+
+def read_decoded(raw: msgspec.Raw) -> dict[str, Any]:
+    """All fields of a tag as they stand, for one without the advertisement. Raises ValueError."""
+    try:
+        return _fields_decoder.decode(raw)
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
         raise ValueError("The tag is not valid.") from error
 

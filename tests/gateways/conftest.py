@@ -61,12 +61,18 @@ class Sender:
     key: str
 
     def send(
-        self, body: bytes, *, now: int = NOW, address: str = ADDRESS, signature: str | None = None
+        self,
+        body: bytes,
+        *,
+        now: int = NOW,
+        address: str = ADDRESS,
+        signature: str | None = None,
+        headers: dict[str, str] | None = None,
     ) -> Reply:
         """Deliver `body` at `now`; an empty `signature` sends none."""
         signature = sign(body, self.key) if signature is None else signature
-        headers = {"ruuvi-hmac-sha256": signature} if signature else {}
-        return record(Request(body, headers, at(now), address))
+        signed = {"ruuvi-hmac-sha256": signature} if signature else {}
+        return record(Request(body, signed | (headers or {}), at(now), address))
 
     def post(self, tags: object, *, now: int = NOW, address: str = ADDRESS, **data) -> Reply:
         data.setdefault("timestamp", now)

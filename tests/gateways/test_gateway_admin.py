@@ -182,7 +182,7 @@ class TestList:
             for number in range(count)
         )
 
-        with django_assert_num_queries(5):
+        with django_assert_num_queries(6):
             assert len(shown(console.get(LIST))) == count
 
     @pytest.mark.parametrize(

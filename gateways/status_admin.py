@@ -1,0 +1,50 @@
+"""The pages of what gateways tell about themselves: histories, not edited."""
+
+from django.contrib import admin
+from django.db.models import QuerySet
+from django.http import HttpRequest
+
+from accounts.console import ReadOnlyAdmin
+from gateways.models import GatewayReset, GatewayStatus
+from ruuvinet.lib.mac import Mac
+
+
+@admin.register(GatewayStatus)
+class GatewayStatusAdmin(ReadOnlyAdmin[GatewayStatus]):
+    list_display = (
+        "of", "received_at", "esp_firmware", "nrf_firmware", "uptime_s", "connection",
+        "connections_lost", "free_bytes", "sensors_seen",
+    )  # fmt: skip
+    list_filter = ("esp_firmware", "connection")
+    date_hierarchy = "received_at"
+    ordering = ("-received_at",)
+    show_full_result_count = False
+
+    @admin.display(description="gateway", ordering="gateway")
+    def of(self, status: GatewayStatus) -> str:
+        return str(Mac(status.gateway_id))
+
+    def get_queryset(self, request: HttpRequest) -> QuerySet[GatewayStatus]:
+        queryset = super().get_queryset(request)
+        # A list of thousands needs no lists of sensors in each row.
+        return (
+            queryset
+            if request.resolver_match and request.resolver_match.kwargs
+            else queryset.defer("told")
+        )
+
+
+@admin.register(GatewayReset)
+class GatewayResetAdmin(ReadOnlyAdmin[GatewayReset]):
+    list_display = ("of", "seen_at", "booted_at", "reason", "count", "first_line")
+    list_filter = ("reason",)
+    ordering = ("-seen_at",)
+    show_full_result_count = False
+
+    @admin.display(description="gateway", ordering="gateway")
+    def of(self, reset: GatewayReset) -> str:
+        return str(Mac(reset.gateway_id))
+
+    @admin.display(description="what it told")
+    def first_line(self, reset: GatewayReset) -> str:
+        return reset.info.partition("\n")[0][:100]
