@@ -15,12 +15,14 @@ from django.utils import timezone
 
 from accounts.console import AuditedAdmin
 from gateways import (  # noqa: F401  # their pages too
+    configuration_admin,
     credential_admin,
     directory,
     networks,
     services,
     status_admin,
 )
+from gateways.configuration_admin import GatewayForm
 from gateways.models import SILENT_AFTER, Gateway, NetworkRule, validate_secret
 from ruuvinet.lib.api import DomainError
 from sensors.models import Latest
@@ -93,7 +95,7 @@ class GatewayAdmin(AuditedAdmin[Gateway]):
         "first_seen_at",
     )
     list_filter = (StateFilter, "rejection", "group", "key_state")
-    editable = ("group", "policy", "period_s")
+    editable = ("group", "policy", "period_s", "overrides")
     ordering = ("-last_seen_at", "-rejected_at")
     actions = ("whitelist", "blacklist", "offer_key")
     readonly_fields = (
@@ -129,7 +131,7 @@ class GatewayAdmin(AuditedAdmin[Gateway]):
         return (
             super()
             .get_queryset(request)
-            .defer("secret", "offered_secret", "previous_secret")
+            .defer("secret", "offered_secret", "previous_secret", "overrides")
             .annotate(sensors_heard=counted)
         )
 
@@ -172,8 +174,7 @@ class GatewayAdmin(AuditedAdmin[Gateway]):
     def get_form(
         self, request: HttpRequest, obj: Any = None, change: bool = False, **kw: Any
     ) -> Any:
-        if obj is None:
-            kw["form"] = WhitelistForm
+        kw["form"] = WhitelistForm if obj is None else GatewayForm
         return super().get_form(request, obj, change, **kw)
 
     def save_model(self, request: HttpRequest, obj: Gateway, form: Any, change: bool) -> None:

@@ -11,6 +11,7 @@ from django.utils import timezone
 
 from accounts.console import AuditedAdmin
 from gateways import directory
+from gateways.configuration_admin import GroupForm
 from gateways.credentials import new_credential, revoke
 from gateways.models import Credential, GatewayGroup
 
@@ -151,7 +152,8 @@ class CredentialAdmin(AuditedAdmin[Credential]):
 
 @admin.register(GatewayGroup)
 class GatewayGroupAdmin(AuditedAdmin[GatewayGroup]):
-    list_display = ("name", "policy", "period_s")
+    form = GroupForm
+    list_display = ("name", "policy", "period_s", "is_fallback")
     ordering = ("name",)
 
     def save_model(self, request: HttpRequest, obj: Any, form: Any, change: bool) -> None:

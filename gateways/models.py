@@ -63,6 +63,22 @@ class GatewayGroup(models.Model):
     name = models.CharField(max_length=64, unique=True)
     policy = _policy_field()
     period_s = _period_field()
+    template = EncryptedTextField("configuration", blank=True, default="")
+    is_fallback = models.BooleanField(
+        "serve as gw_cfg.json",
+        default=False,
+        help_text="its configuration is for gateways that have none of their own yet",
+    )
+
+    class Meta:
+        constraints = [
+            models.UniqueConstraint(
+                fields=["is_fallback"],
+                condition=models.Q(is_fallback=True),
+                name="one_fallback_group",
+                violation_error_message="Another group is served as gw_cfg.json.",
+            )
+        ]
 
     def __str__(self) -> str:
         return self.name
@@ -104,6 +120,7 @@ class Gateway(models.Model):
     group = models.ForeignKey(GatewayGroup, models.SET_NULL, null=True, blank=True)
     policy = _policy_field()
     period_s = _period_field()
+    overrides = EncryptedTextField("configuration of its own", blank=True, default="")
     # Until the gateway takes the offered key, and after each of its restarts, it signs with an
     # older one: the gateway's own (`secret`), or the one that was offered before.
     offered_secret = EncryptedTextField(blank=True, default="", editable=False)
@@ -300,6 +317,21 @@ class GatewayReset(models.Model):
 
     def __str__(self) -> str:
         return f"{Mac(self.gateway_id)}: {self.reason or 'unknown'}"
+
+
+class ServedConfiguration(models.Model):
+    """A version of a remote configuration as it was served, encrypted since it holds secrets."""
+
+    gateway = models.ForeignKey(Gateway, models.CASCADE, null=True)
+    group = models.ForeignKey(GatewayGroup, models.CASCADE, null=True)
+    version = models.PositiveIntegerField()
+    document = EncryptedTextField()
+    first_served_at = models.DateTimeField()
+    last_served_at = models.DateTimeField()
+    times = models.PositiveIntegerField()
+
+    def __str__(self) -> str:
+        return f"version {self.version} of {self.group or Mac(self.gateway_id or 0)}"
 
 
 class NetworkRule(models.Model):

@@ -129,15 +129,26 @@ def _known(rows: Sequence[Any]) -> Known:
 
 def _credentials(rows: Sequence[Any]) -> Iterator[KnownCredential]:
     for key, kind, name, digest, secret, last_used_at in (row[9:] for row in rows):
-        if key is None:
-            continue
-        plain = _plain(secret)
-        if not plain and digest is None:  # lost with its key: it lets nobody in
-            continue
-        known = bytes(digest) if digest is not None else digest_of(kind, name, plain)
-        # The subject of a certificate is chosen too, but the proxy has verified who presents it.
-        is_chosen = bool(plain) and kind != Credential.Kind.SUBJECT
-        yield KnownCredential(key, kind, name, known, is_chosen, _aware(last_used_at))
+        if key is not None:
+            known = _known_as(key, kind, name, digest, _plain(secret), _aware(last_used_at))
+            if known:
+                yield known
+
+
+def known_credential(row: Credential) -> KnownCredential | None:
+    """What is needed to examine a credential; None when its secret cannot be read any more."""
+    return _known_as(row.pk, row.kind, row.name, row.digest, row.secret, row.last_used_at)
+
+
+def _known_as(
+    key: int, kind: str, name: str, digest: Any, plain: str, last_used_at: datetime | None
+) -> KnownCredential | None:
+    if not plain and digest is None:  # lost with its key: it lets nobody in
+        return None
+    known = bytes(digest) if digest is not None else digest_of(kind, name, plain)
+    # The subject of a certificate is chosen too, but the proxy has verified who presents it.
+    is_chosen = bool(plain) and kind != Credential.Kind.SUBJECT
+    return KnownCredential(key, kind, name, known, is_chosen, last_used_at)
 
 
 def _plain(stored: str) -> str:

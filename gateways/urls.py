@@ -8,6 +8,8 @@ urlpatterns = [
     path("record/", views.record),
     path("status", views.status),
     path("status/", views.status),
+    path("gw-config.json", views.configuration),
+    path("gw-config/<str:name>.json", views.configuration),
     path("whitelist", views.Whitelist.as_view()),
     path("blacklist", views.Blacklist.as_view()),
     path("gwinfo", views.GatewayInfo.as_view()),

@@ -1,19 +1,20 @@
 """The doors of the gateways and of those who decide about them."""
 
+import re
 from collections.abc import Callable
 from datetime import datetime
 from typing import Any
 
 from django.conf import settings
 from django.core.exceptions import RequestDataTooBig
-from django.http import HttpRequest, HttpResponse, UnreadablePostError
+from django.http import HttpRequest, HttpResponse, HttpResponseNotAllowed, UnreadablePostError
 from django.utils import timezone
 from django.views.decorators.csrf import csrf_exempt
 from rest_framework.request import Request
 from rest_framework.response import Response
 
 from accounts.internal import InternalView
-from gateways import networks, services
+from gateways import networks, remote, services
 from gateways import record as recording
 from gateways.models import Gateway
 from gateways.serializers import (
@@ -44,6 +45,45 @@ def status(request: HttpRequest) -> HttpResponse:
     return _answered(request, receive)
 
 
+def configuration(request: HttpRequest, name: str = "") -> HttpResponse:
+    """What a gateway downloads: `<MAC>.json`, the fallback, or the one that its header names."""
+    if request.method not in {"GET", "HEAD"}:
+        return HttpResponseNotAllowed(["GET", "HEAD"])
+    asked, named = _request(request, b""), _mac_of(name)
+    if named:
+        reply = remote.serve(named, asked)
+    elif name in {"", "gw_cfg"}:
+        reply = _by_header(_mac_of(request.headers.get("ruuvi-gw-mac", "")), asked)
+    else:
+        reply = recording.refuse(404, "There is no such configuration.", None)
+    response = HttpResponse(reply.body, status=reply.status, headers=reply.headers)
+    response["Content-Type"] = "application/json"
+    return response
+
+
+def _by_header(mac: Mac | None, asked: recording.Request) -> recording.Reply:
+    """That of the gateway which a header names; the fallback when it has none or none is named."""
+    reply = remote.serve(mac, asked)
+    return remote.serve(None, asked) if mac and reply.status == 404 else reply
+
+
+def _mac_of(text: str) -> Mac | None:
+    digits = text.replace(":", "")
+    if not re.fullmatch(r"[0-9A-Fa-f]{12}", digits):
+        return None
+    return Mac(int(digits, 16))
+
+
+def _request(request: HttpRequest, body: bytes) -> recording.Request:
+    return recording.Request(
+        body,
+        request.headers,
+        timezone.now(),
+        request.META["REMOTE_ADDR"],
+        request.META.get("QUERY_STRING", ""),
+    )
+
+
 def _answered(
     request: HttpRequest, receive: Callable[[recording.Request], recording.Reply]
 ) -> HttpResponse:
@@ -69,15 +109,7 @@ def _reply_to(
         return recording.refuse(400, "The body ended early.", "ER_INVALID_FORMAT")
     except RequestDataTooBig:
         return recording.refuse(413, "The body is too large.", "ER_INVALID_FORMAT")
-    return receive(
-        recording.Request(
-            body,
-            request.headers,
-            timezone.now(),
-            request.META["REMOTE_ADDR"],
-            request.META.get("QUERY_STRING", ""),
-        )
-    )
+    return receive(_request(request, body))
 
 
 class Whitelist(InternalView):

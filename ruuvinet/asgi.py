@@ -58,8 +58,11 @@ class Application:
         if scope["type"] == "lifespan":
             await self._live(receive, send)
             return
-        # A name with an underscore would pass for one with a hyphen, which proxies guard.
-        scope["headers"] = [item for item in scope["headers"] if b"_" not in item[0]]
+        # A name with an underscore would pass for one with a hyphen, which proxies guard. By this
+        # one a gateway says whose configuration it downloads; its credential is what counts.
+        scope["headers"] = [
+            item for item in scope["headers"] if b"_" not in item[0] or item[0] == b"ruuvi_gw_mac"
+        ]
         is_gateway = scope["path"] in GATEWAY_PATHS and scope["method"] == "POST"
         try:
             await (self._fast_lane if is_gateway else self._slow_lane)(scope, receive, send)

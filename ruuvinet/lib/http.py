@@ -104,6 +104,6 @@ class HostMiddleware(CommonMiddleware):
     """Django's CommonMiddleware, which refuses foreign host names, except where machines call."""
 
     def process_request(self, request: HttpRequest) -> HttpResponsePermanentRedirect | None:
-        if request.path_info in ANY_HOST_PATHS:
+        if request.path_info in ANY_HOST_PATHS or request.path_info.startswith("/gw-config"):
             return None
         return super().process_request(request)

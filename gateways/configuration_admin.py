@@ -1,0 +1,87 @@
+"""Editing configurations with their secrets masked, and the versions that were served."""
+
+import json
+from typing import Any
+
+from django import forms
+from django.contrib import admin
+
+from accounts.console import ReadOnlyAdmin
+from gateways import configuration
+from gateways.models import Gateway, GatewayGroup, ServedConfiguration
+from ruuvinet.lib.mac import Mac
+
+HELP = (
+    "JSON with the keys of a gateway's ruuvi.json. Secrets are shown as ******** and kept unless "
+    "another is written. Credentials that may be filled in need not be written here."
+)
+
+
+class ConfigurationField(forms.CharField):
+    widget = forms.Textarea(attrs={"rows": 24, "cols": 90, "spellcheck": "false"})
+
+    def __init__(self, **kwargs: Any) -> None:
+        super().__init__(**{"required": False, "help_text": HELP, "strip": False} | kwargs)
+
+
+def shown(stored: str) -> str:
+    """A stored configuration with its secrets masked."""
+    return json.dumps(configuration.masked(json.loads(stored)), indent=2) if stored else ""
+
+
+def saved(typed: str, stored: str) -> str:
+    """What to store for a configuration as it was edited. Raises ValidationError."""
+    try:
+        document = configuration.unmasked(configuration.parse(typed), json.loads(stored or "{}"))
+    except ValueError as error:
+        raise forms.ValidationError(str(error)) from error
+    return json.dumps(document) if document else ""
+
+
+class GroupForm(forms.ModelForm[GatewayGroup]):
+    template = ConfigurationField()
+
+    class Meta:
+        model = GatewayGroup
+        fields = ("name", "policy", "period_s", "is_fallback", "template")
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        self.stored = self.instance.template
+        self.initial["template"] = shown(self.stored)
+
+    def clean_template(self) -> str:
+        return saved(self.cleaned_data["template"], self.stored)
+
+
+class GatewayForm(forms.ModelForm[Gateway]):
+    overrides = ConfigurationField(label="configuration of its own")
+
+    class Meta:
+        model = Gateway
+        fields = ("group", "policy", "period_s", "overrides")
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        self.stored = self.instance.overrides
+        self.initial["overrides"] = shown(self.stored)
+
+    def clean_overrides(self) -> str:
+        return saved(self.cleaned_data["overrides"], self.stored)
+
+
+@admin.register(ServedConfiguration)
+class ServedConfigurationAdmin(ReadOnlyAdmin[ServedConfiguration]):
+    list_display = ("of", "version", "first_served_at", "last_served_at", "times")
+    list_select_related = ("group",)
+    ordering = ("-last_served_at",)
+    fields = ("of", "version", "first_served_at", "last_served_at", "times", "content")
+    readonly_fields = ("of", "content")
+
+    @admin.display(description="of")
+    def of(self, served: ServedConfiguration) -> str:
+        return str(served.group or Mac(served.gateway_id or 0))
+
+    @admin.display(description="document")
+    def content(self, served: ServedConfiguration) -> str:
+        return shown(served.document)
