@@ -168,6 +168,9 @@ class Gateway(models.Model):
         default=0, editable=False, help_text="readings too old to store, since the beginning"
     )
 
+    # Of the newest body whose clock was right, so that an older one is known as sent again.
+    newest_body_s = models.BigIntegerField(null=True, editable=False)
+    newest_nonce = models.BigIntegerField(null=True, editable=False)
     replays = models.PositiveBigIntegerField(
         default=0, editable=False, help_text="posts that came again, since the beginning"
     )

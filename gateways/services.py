@@ -145,17 +145,21 @@ def note_accepted(posts: Iterable[Post]) -> None:
     seen: dict[Mac, Seen] = {}
     for post in sorted(posts, key=lambda post: (post.mac, post.at)):
         before = seen.get(post.mac)
-        offset = post.batch.clock_offset_s
+        batch, offset = post.batch, post.batch.clock_offset_s
         if offset is not None:
             offset = max(-MAX_CLOCK_OFFSET_S, min(offset, MAX_CLOCK_OFFSET_S))
-        seen[post.mac] = Seen(
+        now = Seen(
             post.mac,
             post.at,
             post.address or None,
             offset,
-            post.batch.bad_tags + (before.bad_tags if before else 0),
-            post.batch.late_readings + (before.late_readings if before else 0),
+            batch.bad_tags,
+            batch.late_readings,
+            batch.sent_at_s,
+            batch.nonce,
+            0,
         )
+        seen[post.mac] = now.after(before) if before else now
     storage.write(list(seen.values()))
 
 

@@ -30,6 +30,8 @@ class Batch:
 
     receptions: dict[int, Reception] = field(default_factory=dict)
     clock_offset_s: int | None = None  # gateway clock minus ours, only when it is wrong
+    sent_at_s: int | None = None  # by the gateway's clock, only when that is right
+    nonce: int | None = None
     bad_tags: int = 0
     late_readings: int = 0
 
@@ -37,6 +39,9 @@ class Batch:
 def shape(upload: wire.Upload, *, gateway: int, now: int) -> Batch:
     """Read every tag on its own merits; `now` is the time of reception in Unix seconds."""
     batch = Batch(clock_offset_s=_clock_offset(upload.timestamp, now))
+    if batch.clock_offset_s is None:
+        batch.sent_at_s = wire.read_count(upload.timestamp)
+        batch.nonce = wire.read_count(upload.nonce)
     for reception in _readable(upload, batch, gateway=gateway, now=now):
         other = batch.receptions.get(reception.sensor)
         # Two spellings of one MAC: the newer record counts.

@@ -28,6 +28,24 @@ class Seen(NamedTuple):
     clock_offset_s: int | None
     bad_tags: int
     late_readings: int
+    sent_at_s: int | None  # of the newest body, by the gateway's clock while that is right
+    nonce: int | None
+    replays: int  # bodies that are not newer than the one before
+
+    def after(self, before: "Seen") -> "Seen":
+        """Both together; `before` was received earlier."""
+        is_replay = None not in (self.sent_at_s, before.sent_at_s) and (
+            (self.sent_at_s or 0) < (before.sent_at_s or 0)
+            or (self.sent_at_s, self.nonce) == (before.sent_at_s, before.nonce)
+        )
+        newest = before if is_replay or self.sent_at_s is None else self
+        return self._replace(
+            bad_tags=self.bad_tags + before.bad_tags,
+            late_readings=self.late_readings + before.late_readings,
+            sent_at_s=newest.sent_at_s,
+            nonce=newest.nonce,
+            replays=before.replays + is_replay,
+        )
 
 
 _UPDATE = """
@@ -35,7 +53,15 @@ _UPDATE = """
         first_seen_at = COALESCE(first_seen_at, {at}), connected_at = COALESCE(connected_at, {at}),
         last_seen_at = {at}, last_address = {address}, clock_offset_s = {clock_offset_s},
         bad_tags = gateways_gateway.bad_tags + {bad_tags},
-        late_readings = gateways_gateway.late_readings + {late_readings}
+        late_readings = gateways_gateway.late_readings + {late_readings},
+        replays = gateways_gateway.replays + {replays} + CASE
+            WHEN {sent_at_s} < newest_body_s THEN 1
+            WHEN {sent_at_s} = newest_body_s AND {nonce} = newest_nonce THEN 1
+            ELSE 0 END,
+        newest_nonce = CASE
+            WHEN {sent_at_s} >= COALESCE(newest_body_s, 0) THEN {nonce} ELSE newest_nonce END,
+        newest_body_s = CASE
+            WHEN {sent_at_s} >= COALESCE(newest_body_s, 0) THEN {sent_at_s} ELSE newest_body_s END
     {where}
 """
 _ROW = _UPDATE.format(
@@ -45,8 +71,11 @@ _ROW = _UPDATE.format(
 _LOCKED = """
     FROM unnest(
         %(mac)s::int8[], %(at)s::timestamptz[], %(address)s::inet[], %(clock_offset_s)s::int8[],
-        %(bad_tags)s::int8[], %(late_readings)s::int8[]
-    ) AS seen (mac, at, address, clock_offset_s, bad_tags, late_readings)
+        %(bad_tags)s::int8[], %(late_readings)s::int8[], %(sent_at_s)s::int8[], %(nonce)s::int8[],
+        %(replays)s::int8[]
+    ) AS seen (
+        mac, at, address, clock_offset_s, bad_tags, late_readings, sent_at_s, nonce, replays
+    )
     JOIN (
         SELECT mac FROM gateways_gateway WHERE mac = ANY(%(mac)s) ORDER BY mac FOR NO KEY UPDATE
     ) AS locked ON locked.mac = seen.mac

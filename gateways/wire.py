@@ -24,6 +24,7 @@ class Upload(msgspec.Struct, gc=False):
     gw_mac: str
     tags: dict[str, msgspec.Raw]  # each tag is read on its own: a bad one costs only itself
     timestamp: Timestamp = None
+    nonce: Any = None
 
 
 class Status(msgspec.Struct, gc=False, rename="upper"):

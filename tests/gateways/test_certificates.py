@@ -1,0 +1,183 @@
+"""Client certificates behind Debian's nginx, with the configuration that we ship."""
+
+import json
+import re
+import shutil
+import socket
+import ssl
+import subprocess
+import time
+import urllib.error
+import urllib.request
+from datetime import timedelta
+
+import pytest
+from cryptography import x509
+from django.core.management import CommandError, call_command
+from django.utils import timezone
+
+from gateways.certificates import load, make_authority, make_client
+from gateways.models import Credential, Gateway
+from gateways.services import whitelist
+from gateways.signature import sign
+from tests.gateways.conftest import DF5, GATEWAY, KEY, OTHER_GATEWAY, TAG, body_of
+from tests.ruuvinet.program import PROJECT
+
+CONFIGURATION = PROJECT / "deploy" / "nginx" / "ruuvinet.conf"
+NGINX = shutil.which("nginx", path="/usr/sbin:/usr/bin:/usr/local/sbin")
+
+
+def free_port():
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return probe.getsockname()[1]
+
+
+@pytest.mark.django_db
+class TestCommand:
+    def test_a_server_certificate_names_its_host(self, tmp_path):
+        call_command("make_certificate", "server", "ruuvi.example.com", folder=tmp_path)
+        names = load(tmp_path, "server").certificate.extensions.get_extension_for_class(
+            x509.SubjectAlternativeName
+        )
+
+        assert names.value.get_values_for_type(x509.DNSName) == ["ruuvi.example.com"]
+        assert (tmp_path / "server.key").stat().st_mode & 0o77 == 0
+
+    def test_clients_share_an_authority_and_are_bound(self, tmp_path):
+        whitelist(mac=GATEWAY, secret=KEY, at=timezone.now())
+        call_command("make_certificate", "client", str(GATEWAY), folder=tmp_path, bind=True)
+        authority = (tmp_path / "clients-ca.crt").read_bytes()
+        call_command("make_certificate", "client", str(OTHER_GATEWAY), folder=tmp_path)
+        bound = Credential.objects.get()
+
+        assert (tmp_path / "clients-ca.crt").read_bytes() == authority
+        own = load(tmp_path, "C8252D8E9C2C")
+        assert bytes(bound.digest).hex(":").upper() == own.fingerprint()
+        own.certificate.verify_directly_issued_by(load(tmp_path, "clients-ca").certificate)
+
+    @pytest.mark.parametrize(
+        ("kind", "name", "options"),
+        [("client", "x", {}), ("server", "x", {"days": 0}),
+         ("client", str(GATEWAY), {"bind": True})],
+    )  # fmt: skip
+    def test_what_cannot_be_is_said(self, kind, name, options, tmp_path):
+        with pytest.raises(CommandError):
+            call_command("make_certificate", kind, name, folder=tmp_path, **options)
+
+
+@pytest.fixture
+def nginx(tmp_path, live_server, settings):
+    """Debian's nginx with our configuration in front of a server; gives its port."""
+    if NGINX is None:
+        pytest.skip("nginx is not installed")
+    port, certificates = free_port(), tmp_path / "certificates"
+    call_command("make_certificate", "server", "localhost", folder=certificates)
+    call_command("make_certificate", "client", str(GATEWAY), folder=certificates, bind=True)
+    text = CONFIGURATION.read_text().replace("/etc/ruuvinet", str(certificates))
+    text = text.replace("listen 443 ssl", f"listen 127.0.0.1:{port} ssl")
+    text = text.replace("127.0.0.1:8000", live_server.url.removeprefix("http://"))
+    folders = "".join(
+        f"{name}_temp_path {tmp_path}/{name};"
+        for name in ("client_body", "proxy", "fastcgi", "uwsgi", "scgi")
+    )
+    whole = f"""
+        daemon off; worker_processes 1; pid {tmp_path}/nginx.pid; error_log stderr;
+        events {{ worker_connections 64; }}
+        http {{ access_log off; {folders} {text} }}
+    """
+    (tmp_path / "nginx.conf").write_text(whole)
+    argv = [NGINX, "-c", str(tmp_path / "nginx.conf"), "-p", str(tmp_path)]
+    with subprocess.Popen(argv, stderr=subprocess.DEVNULL) as process:
+        for _ in range(200):
+            with socket.socket() as probe:
+                if probe.connect_ex(("127.0.0.1", port)) == 0:
+                    break
+            assert process.poll() is None, "nginx ended"
+            time.sleep(0.05)
+        yield port
+        process.terminate()
+
+
+def post(port, folder, client=None, *, version=None, headers=None):
+    """Status and body of a post as a gateway makes it that was given the server's certificate."""
+    context = ssl.create_default_context(cafile=str(folder / "server.crt"))
+    if client:
+        context.load_cert_chain(folder / f"{client}.crt", folder / f"{client}.key")
+    if version:
+        context.minimum_version = context.maximum_version = version
+    body = body_of({TAG: {"rssi": -70, "data": DF5}})
+    sent = {"Content-Type": "application/json", "Ruuvi-HMAC-SHA256": sign(body, KEY)}
+    request = urllib.request.Request(
+        f"https://localhost:{port}/record", body, sent | (headers or {})
+    )
+    try:
+        with urllib.request.urlopen(request, timeout=20, context=context) as reply:
+            return reply.status, reply.read()
+    except urllib.error.HTTPError as error:
+        with error:
+            return error.code, error.read()
+
+
+@pytest.mark.slow
+@pytest.mark.django_db(transaction=True)
+class TestBehindNginx:
+    @pytest.fixture(autouse=True)
+    def _demanding(self, settings):
+        from ipaddress import ip_network
+
+        settings.TRUSTED_PROXIES = [ip_network("127.0.0.1")]
+        whitelist(mac=GATEWAY, secret=KEY, at=timezone.now())
+        Gateway.objects.update(policy="certificate")
+
+    @pytest.fixture
+    def folder(self, nginx, tmp_path):
+        return tmp_path / "certificates"
+
+    @pytest.mark.parametrize("version", [ssl.TLSVersion.TLSv1_2, ssl.TLSVersion.TLSv1_3])
+    def test_the_right_certificate_is_let_in(self, version, nginx, folder):
+        assert post(nginx, folder, "C8252D8E9C2C", version=version)[0] == 200
+        assert Credential.objects.get().last_used_address == "127.0.0.1"
+
+    def test_none_is_refused_with_the_reason(self, nginx, folder):
+        status, body = post(nginx, folder)
+
+        assert status == 403
+        assert "certificate" in json.loads(body)["error"]
+
+    def test_that_of_another_gateway_is_refused(self, nginx, folder):
+        call_command("make_certificate", "client", str(OTHER_GATEWAY), folder=folder)
+
+        assert post(nginx, folder, f"{int(OTHER_GATEWAY):012X}")[0] == 403
+
+    def test_an_expired_one_is_refused(self, nginx, folder):
+        long_ago = timezone.now() - timedelta(days=9)
+        expired = make_client(str(GATEWAY), load(folder, "clients-ca"), at=long_ago, days=1)
+        expired.save(folder, "expired")
+
+        assert post(nginx, folder, "expired")[0] == 400
+
+    def test_one_of_another_authority_is_refused(self, nginx, folder):
+        stranger = make_authority("RuuviNet gateways", at=timezone.now(), days=9)
+        make_client(str(GATEWAY), stranger, at=timezone.now(), days=9).save(folder, "stranger")
+
+        assert post(nginx, folder, "stranger")[0] == 400
+
+    def test_headers_of_the_client_do_not_pass(self, nginx, folder):
+        from urllib.parse import quote
+
+        pem = quote((folder / "C8252D8E9C2C.crt").read_text())
+        claims = {"X-Client-Verify": "SUCCESS", "X-Client-Cert": pem}
+
+        assert post(nginx, folder, headers=claims)[0] == 403
+
+    def test_without_the_policy_nobody_needs_one(self, nginx, folder):
+        Gateway.objects.update(policy="signature")
+
+        assert post(nginx, folder)[0] == 200
+
+    def test_old_tls_is_off_and_the_chain_is_small(self, nginx, folder):
+        text = CONFIGURATION.read_text()
+
+        assert re.search(r"ssl_protocols +TLSv1\.2 TLSv1\.3;", text)
+        assert (folder / "server.crt").stat().st_size < 8192
