@@ -189,6 +189,6 @@ def _decrypted(stored: str, _keys: tuple[str, ...]) -> str:
     return decrypted(stored)
 
 
-def _aware(value: datetime | str | None) -> datetime | None:
-    """SQLite gives text."""
-    return datetime.fromisoformat(value).replace(tzinfo=UTC) if isinstance(value, str) else value
+def _aware(value: datetime | None) -> datetime | None:
+    """SQLite's times come without their zone, which is UTC."""
+    return value.replace(tzinfo=UTC) if value and value.tzinfo is None else value

@@ -4,20 +4,19 @@ from django.db import migrations, models
 
 
 class Migration(migrations.Migration):
-
     dependencies = [
-        ('gateways', '0006_remote_configuration'),
+        ("gateways", "0006_remote_configuration"),
     ]
 
     operations = [
         migrations.AddField(
-            model_name='gateway',
-            name='newest_body_s',
+            model_name="gateway",
+            name="newest_body_s",
             field=models.BigIntegerField(editable=False, null=True),
         ),
         migrations.AddField(
-            model_name='gateway',
-            name='newest_nonce',
+            model_name="gateway",
+            name="newest_nonce",
             field=models.BigIntegerField(editable=False, null=True),
         ),
     ]

@@ -43,9 +43,12 @@ class Answer:
 
 
 class Endpoint:
-    """A place to POST to. Raises ValueError if `url` is not a usable http or https URL."""
+    """A place to ask. Raises ValueError if `url` is not a usable http or https URL.
 
-    def __init__(self, url: str) -> None:
+    `certificate` names the PEM files of a client certificate and its key.
+    """
+
+    def __init__(self, url: str, *, certificate: tuple[str, str] | None = None) -> None:
         parts = urlsplit(url)
         if parts.scheme not in DEFAULT_PORTS or not parts.hostname:
             raise ValueError(f"not an http or https URL: {url}")
@@ -53,6 +56,11 @@ class Endpoint:
         self._port = parts.port or DEFAULT_PORTS[parts.scheme]
         # One context for all requests: reading the CA bundle takes longer than a post.
         self._tls = ssl.create_default_context() if parts.scheme == "https" else None
+        if certificate and self._tls:
+            try:
+                self._tls.load_cert_chain(*certificate)
+            except OSError as exc:  # ssl.SSLError too
+                raise ValueError(f"not a certificate and its key: {certificate[0]}") from exc
         self._target = (parts.path or "/") + (f"?{parts.query}" if parts.query else "")
         bracketed = f"[{self._host_name}]" if ":" in self._host_name else self._host_name
         # Gateway firmware: no port for 80 and 443, whichever the scheme.
@@ -60,8 +68,16 @@ class Endpoint:
 
     async def post(self, headers: Mapping[str, str], body: bytes) -> Answer:
         """POST `body` with exactly `headers`, Host and Content-Length. Raises NoAnswer."""
+        length = {"Content-Length": str(len(body))}
+        return await self._ask(self._head("POST", {**headers, **length}) + body)
+
+    async def get(self, headers: Mapping[str, str]) -> Answer:
+        """GET with exactly `headers` and Host. Raises NoAnswer."""
+        return await self._ask(self._head("GET", headers))
+
+    async def _ask(self, request: bytes) -> Answer:
         try:
-            return await self._post(self._head(headers, len(body)) + body)
+            return await self._post(request)
         except TimeoutError as exc:
             raise NoAnswer("timeout") from exc
         except ssl.SSLError as exc:
@@ -89,12 +105,11 @@ class Endpoint:
         finally:
             await _close(writer)
 
-    def _head(self, headers: Mapping[str, str], body_length: int) -> bytes:
+    def _head(self, method: str, headers: Mapping[str, str]) -> bytes:
         lines = [
-            f"POST {self._target} HTTP/1.1",
+            f"{method} {self._target} HTTP/1.1",
             f"Host: {self.host}",
             *(f"{name}: {value}" for name, value in headers.items()),
-            f"Content-Length: {body_length}",
         ]
         return "\r\n".join([*lines, "", ""]).encode()
 

@@ -8,8 +8,11 @@ import json
 import re
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 from gateways.simulator.client import Answer
+from gateways.simulator.custom import Custom
+from gateways.simulator.decoding import decoded_fields
 from gateways.simulator.radio import Link
 from gateways.simulator.world import GatewayIdentity
 
@@ -44,7 +47,13 @@ class Post:
 
 
 def build_body(
-    *, coordinates: str, timestamp: int, nonce: int, gw_mac: str, heard: Iterable[Heard]
+    *,
+    coordinates: str,
+    timestamp: int,
+    nonce: int,
+    gw_mac: str,
+    heard: Iterable[Heard],
+    body_format: str = "ruuvi",
 ) -> bytes:
     """The exact bytes a gateway posts: two spaces, LF, no newline at the end."""
     data = {
@@ -52,7 +61,7 @@ def build_body(
         "timestamp": timestamp,
         "nonce": nonce,
         "gw_mac": gw_mac,
-        "tags": {record.mac: _tag(record) for record in heard},
+        "tags": {record.mac: _tag(record, body_format) for record in heard},
     }
     return json.dumps({"data": data}, indent=2, ensure_ascii=False).encode()
 
@@ -107,7 +116,9 @@ class Gateway:
         *,
         nonce: int,
         period_s: int = DEFAULT_PERIOD_S,
+        custom: Custom = Custom(),  # noqa: B008  # it cannot be changed
     ) -> None:
+        self.custom = custom
         self.mac = identity.mac
         self.period_s = period_s
         self._coordinates = identity.coordinates
@@ -125,9 +136,11 @@ class Gateway:
             nonce=self._nonce,
             gw_mac=self.mac,
             heard=heard,
+            body_format=self.custom.body_format,
         )
         self._nonce = (self._nonce + 1) % NONCES
-        return Post(request_headers(body, self._key), body, readings=len(heard))
+        headers = request_headers(body, self._key) | self.custom.headers()
+        return Post(headers, body, readings=len(heard))
 
     def obey(self, answer: Answer) -> None:
         """Take over the key and the period an answer asks for, whatever its status."""
@@ -154,8 +167,8 @@ class Gateway:
         ]
 
 
-def _tag(heard: Heard) -> dict[str, int | str]:
-    tag: dict[str, int | str] = {
+def _tag(heard: Heard, body_format: str) -> dict[str, Any]:
+    tag: dict[str, Any] = {
         "rssi": heard.rssi_dbm,
         "timestamp": heard.received_at,
         "ble_phy": heard.ble_phy,
@@ -164,4 +177,6 @@ def _tag(heard: Heard) -> dict[str, int | str]:
     if heard.ble_tx_power_dbm is not None:
         # Gateway firmware: negative powers appear as unsigned 32-bit numbers.
         tag["ble_tx_power"] = heard.ble_tx_power_dbm % (1 << 32)
-    return tag | {"data": heard.data.hex().upper()}
+    if body_format != "ruuvi_decoded":
+        tag["data"] = heard.data.hex().upper()
+    return tag if body_format == "ruuvi" else tag | decoded_fields(heard.data)

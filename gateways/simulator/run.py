@@ -8,10 +8,11 @@ import signal
 import threading
 import time
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TextIO
 
 from gateways.simulator.client import Answer, Endpoint, NoAnswer
+from gateways.simulator.custom import Custom, NotConfigured, download
 from gateways.simulator.gateway import (
     DEFAULT_PERIOD_S,
     NONCES,
@@ -47,6 +48,9 @@ class Plan:
     seed: int = 1
     key: str | None = None
     warm_up_after_s: float = 30
+    custom: Custom = field(default_factory=Custom)
+    certificate: tuple[str, str] | None = None  # PEM files of a client certificate and its key
+    configuration_url: str | None = None  # to download what to do from, with `custom`
     spread_s: float | None = None  # all are switched on within this span; None: one period
 
     def gateway_identities(self) -> list[GatewayIdentity]:
@@ -87,7 +91,7 @@ class Simulation:
 
     def __init__(self, plan: Plan) -> None:
         self._plan = plan
-        self._endpoint = Endpoint(plan.url)
+        self._endpoint = Endpoint(plan.url, certificate=plan.certificate)
         self._tally = Tally()
         self._stop = asyncio.Event()
         self._players: list[asyncio.Task[None]] = []
@@ -125,6 +129,7 @@ class Simulation:
                 # Not from the seed: a nonce used in an earlier run would look like a replay.
                 nonce=secrets.randbelow(NONCES),
                 period_s=plan.period_s,
+                custom=plan.custom,
             )
             yield gateway, on_at_s
 
@@ -132,15 +137,30 @@ class Simulation:
         """One request at a time, each on a new connection, until told to stop."""
         post_at_s = on_at_s
         sent = 0
+        endpoint = self._endpoint
+        if self._plan.configuration_url:
+            if await self._stopped_before(on_at_s, clock):
+                return
+            try:
+                endpoint = await self._configure(gateway, self._plan.configuration_url)
+            except (NotConfigured, ValueError) as exc:
+                self._tally.add_error(f"not configured: {exc}", readings=0)
+                return
         while sent != self._plan.posts and not await self._stopped_before(post_at_s, clock):
-            post_at_s = await self._post_once(gateway, clock)
+            post_at_s = await self._post_once(gateway, endpoint, clock)
             sent += 1
 
-    async def _post_once(self, gateway: Gateway, clock: Clock) -> float:
+    async def _configure(self, gateway: Gateway, url: str) -> Endpoint:
+        """Do as a downloaded configuration says. Raises NotConfigured, ValueError."""
+        configured = await download(url, gateway.mac, self._plan.custom)
+        gateway.custom, gateway.period_s = configured.custom, configured.period_s
+        return Endpoint(configured.url, certificate=self._plan.certificate)
+
+    async def _post_once(self, gateway: Gateway, endpoint: Endpoint, clock: Clock) -> float:
         """Post, obey the answer, and say when to post again (simulated Unix seconds)."""
         started_at_s = clock.now_s()
         post = gateway.next_post(started_at_s, wall_now_s=time.time(), speed=clock.speed)
-        answer = await self._ask(post)
+        answer = await self._ask(endpoint, post)
         if answer is not None:
             gateway.obey(answer)
         return next_post_at(
@@ -150,10 +170,10 @@ class Simulation:
             period_s=gateway.period_s,
         )
 
-    async def _ask(self, post: Post) -> Answer | None:
+    async def _ask(self, endpoint: Endpoint, post: Post) -> Answer | None:
         asked_at = time.perf_counter()
         try:
-            answer = await self._endpoint.post(post.headers, post.body)
+            answer = await endpoint.post(post.headers, post.body)
         except NoAnswer as exc:
             self._tally.add_error(str(exc), readings=post.readings)
             return None

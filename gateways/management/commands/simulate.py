@@ -9,6 +9,7 @@ from typing import Any, TypeVar
 from django.conf import settings
 from django.core.management.base import BaseCommand, CommandError, CommandParser
 
+from gateways.simulator.custom import AUTH_MODES, BODY_FORMATS, Custom
 from gateways.simulator.gateway import DEFAULT_PERIOD_S, MAX_KEY_LENGTH, MAX_PERIOD_S
 from gateways.simulator.run import Plan, simulate
 from gateways.simulator.whitelist import WhitelistRefused, whitelist
@@ -74,6 +75,16 @@ class Command(BaseCommand):
             metavar="S",
             help="simulated seconds until the freezer is left open (default: %(default)s)",
         )
+        add("--auth", choices=AUTH_MODES, default="none", help="beside the signature")
+        add("--secret", default="", help="token, key, or user:password for --auth")
+        add("--header", default="", metavar="NAME:VALUE", help="an extra header")
+        add("--format", choices=BODY_FORMATS, default="ruuvi", help="of the body")
+        add("--certificate", nargs=2, metavar=("CRT", "KEY"), help="client certificate (PEM)")
+        add(
+            "--configuration",
+            metavar="URL",
+            help="first download the remote configuration, with --auth, and do as it says",
+        )
         add(
             "--whitelist",
             action="store_true",
@@ -94,6 +105,14 @@ class Command(BaseCommand):
             key=options["key"],
             spread_s=options["spread"],
             warm_up_after_s=options["warm_up_after"],
+            custom=Custom(
+                auth=options["auth"],
+                secret=options["secret"],
+                body_format=options["format"],
+                header=options["header"],
+            ),
+            certificate=tuple(options["certificate"]) if options["certificate"] else None,
+            configuration_url=options["configuration"],
         )
         if options["list"]:
             self._list(plan)
