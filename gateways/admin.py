@@ -166,7 +166,7 @@ class GatewayAdmin(AuditedAdmin[Gateway]):
             return f"off by {gateway.clock_offset_s} s"
 
     def get_fields(self, request: HttpRequest, obj: Gateway | None = None) -> Any:
-        return ("mac", "secret") if obj is None else ("mac", *self.editable, *self.readonly_fields)
+        return ("mac", "secret") if obj is None else ("mac", *self.readonly_fields, *self.editable)
 
     def get_readonly_fields(self, request: HttpRequest, obj: Gateway | None = None) -> Any:
         return () if obj is None else ("mac", *self.readonly_fields)

@@ -17,11 +17,14 @@ HELP = (
 )
 
 
-class ConfigurationField(forms.CharField):
-    widget = forms.Textarea(attrs={"rows": 24, "cols": 90, "spellcheck": "false"})
-
-    def __init__(self, **kwargs: Any) -> None:
-        super().__init__(**{"required": False, "help_text": HELP, "strip": False} | kwargs)
+def configuration_field(label: str) -> forms.CharField:
+    return forms.CharField(
+        label=label,
+        required=False,
+        strip=False,
+        help_text=HELP,
+        widget=forms.Textarea(attrs={"rows": 16, "cols": 90, "spellcheck": "false"}),
+    )
 
 
 def shown(stored: str) -> str:
@@ -39,7 +42,7 @@ def saved(typed: str, stored: str) -> str:
 
 
 class GroupForm(forms.ModelForm[GatewayGroup]):
-    template = ConfigurationField()
+    template = configuration_field("Configuration")
 
     class Meta:
         model = GatewayGroup
@@ -55,7 +58,7 @@ class GroupForm(forms.ModelForm[GatewayGroup]):
 
 
 class GatewayForm(forms.ModelForm[Gateway]):
-    overrides = ConfigurationField(label="configuration of its own")
+    overrides = configuration_field("Configuration of its own")
 
     class Meta:
         model = Gateway
