@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping
 from datetime import datetime
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import msgspec
 from django.conf import settings
@@ -46,7 +46,7 @@ class Opened(NamedTuple):
     """A body that was read, and the gateway that it names. Nothing is verified yet."""
 
     mac: Mac
-    upload: wire.Upload
+    upload: wire.Upload[Any]
 
 
 class Malformed(Exception):

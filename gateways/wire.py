@@ -1,6 +1,6 @@
 """The body of `POST /record`, as gateways of every firmware year send it."""
 
-from typing import Any
+from typing import Any, Generic, TypeVar
 
 import msgspec
 
@@ -20,24 +20,29 @@ class Tag(msgspec.Struct, gc=False):
     timestamp: Timestamp = None
 
 
-class Upload(msgspec.Struct, gc=False):
+T = TypeVar("T")
+
+
+class Upload(msgspec.Struct, Generic[T], gc=False):
     gw_mac: str
-    tags: dict[str, msgspec.Raw]  # each tag is read on its own: a bad one costs only itself
+    tags: dict[str, T]
     timestamp: Timestamp = None
 
 
-class Body(msgspec.Struct, gc=False):
-    data: Upload
+class Body(msgspec.Struct, Generic[T], gc=False):
+    data: Upload[T]
 
 
-_body_decoder = msgspec.json.Decoder(Body)
+_whole_decoder = msgspec.json.Decoder(Body[Tag])
+# Where one tag is bad, each is read on its own, so that it costs only itself.
+_body_decoder = msgspec.json.Decoder(Body[msgspec.Raw])
 _tag_decoder = msgspec.json.Decoder(Tag)
 
 
-def read_body(body: bytes) -> Upload:
+def read_body(body: bytes) -> Upload[Any]:
     """Parse a body. Raises ValueError with a text that may be shown to the sender."""
     try:
-        upload = _body_decoder.decode(body).data
+        upload = _parse(body).data
     except msgspec.ValidationError as error:
         raise ValueError(str(error)) from error
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
@@ -47,8 +52,17 @@ def read_body(body: bytes) -> Upload:
     return upload
 
 
-def read_tag(raw: msgspec.Raw) -> Tag:
-    """Parse one tag. Raises ValueError."""
+def _parse(body: bytes) -> Body[Any]:
+    try:
+        return _whole_decoder.decode(body)
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
+        return _body_decoder.decode(body)
+
+
+def read_tag(raw: Tag | msgspec.Raw) -> Tag:
+    """The tag, as `read_body` left it. Raises ValueError."""
+    if isinstance(raw, Tag):
+        return raw
     try:
         return _tag_decoder.decode(raw)
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
