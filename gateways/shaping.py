@@ -45,7 +45,9 @@ def shape(upload: wire.Upload[Any], *, gateway: int, now: int) -> Batch:
     return batch
 
 
-def _readable(upload: wire.Upload[Any], batch: Batch, *, gateway: int, now: int) -> Iterator[Reception]:
+def _readable(
+    upload: wire.Upload[Any], batch: Batch, *, gateway: int, now: int
+) -> Iterator[Reception]:
     oldest, newest = oldest_open(now), now + FUTURE_TOLERANCE_S
     clock_is_wrong = batch.clock_offset_s is not None
     for text, raw in upload.tags.items():
