@@ -43,6 +43,10 @@ class Contestant:
     def with_worker(self) -> "Contestant":
         return replace(self, serve=(*self.serve, "--with-worker")) if self.is_ours else self
 
+    def watched(self) -> "Contestant":
+        """With alert rules on some sensors: bench.ruuvinet."""
+        return replace(self, prepare=(*self.prepare, "--watched"))
+
     def prepare_command(self, keys: Path) -> list[str]:
         return [sys.executable, "-m", *self.prepare, str(keys)]
 

@@ -14,7 +14,7 @@ from gateways.models import Gateway
 from gateways.services import note_rejection
 from gateways.shaping import Post, shape
 from gateways.signature import is_signed
-from gateways.writer import QueueFull, Unavailable, write_now
+from gateways.writer import Unavailable, write_now
 from ruuvinet.lib.api import error_body, success_body
 from ruuvinet.lib.mac import Mac
 
@@ -60,6 +60,10 @@ class Rejected(Exception):
         super().__init__(reason)
         self.mac = mac
         self.reason = reason
+
+
+class QueueFull(Exception):
+    """As many posts are in hand as may be."""
 
 
 # Whatever else is raised is a fault of ours.

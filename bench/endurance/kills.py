@@ -1,0 +1,157 @@
+"""`kill -9` in the middle of posts: what was acknowledged is there, and the rest gets an answer."""
+
+import random
+import threading
+import time
+from collections.abc import Callable
+
+import psutil
+
+from bench.contestants import Contestant
+from bench.endurance.posting import (
+    LOST,
+    Answer,
+    Clients,
+    Posts,
+    longest_gap_s,
+    lost,
+    quantile_ms,
+    run,
+    statuses,
+)
+from bench.endurance.rig import Finding, Rig, say, web_workers
+from bench.servers import PostgreSQL, Running, settle
+
+POSTS = 20_000
+KILLS = 10
+CONNECTIONS = 64
+OUTAGE_S = 1.0  # that PostgreSQL stays away
+ANSWERED_S = 3.0  # in an outage; a gateway waits for 15
+
+
+def web_killed(rig: Rig) -> list[Finding]:
+    return [_web_killed(rig, contestant) for contestant in rig.contestants()]
+
+
+def _web_killed(rig: Rig, contestant: Contestant) -> Finding:
+    finding = Finding("web process killed", contestant.database, "")
+    posts = rig.posts(POSTS * 5 // 4)
+    with rig.arena.running(contestant) as running:
+        settle(running)
+
+        def kill() -> None:
+            random.choice(wait_for_workers(running)).kill()  # noqa: S311  # no secret
+
+        answers = _post_amid(running, posts, kill)
+        finding.measured = _told(finding, answers)
+        missing = lost(posts, answers, running.storage)
+    finding.expect(not missing, f"{missing} acknowledged posts are not there")
+    finding.expect(set(statuses(answers)) <= {200, 429, 503, LOST}, "odd answers")
+    return finding
+
+
+def postgresql_killed(rig: Rig) -> list[Finding]:
+    finding = Finding("PostgreSQL killed", "postgresql", "")
+    for contestant in rig.contestants():
+        if contestant.database == "postgresql":
+            _postgresql_killed(rig, contestant, finding)
+            return [finding]
+    return []
+
+
+def _postgresql_killed(rig: Rig, contestant: Contestant, finding: Finding) -> None:
+    server = rig.arena.postgresql
+    posts = rig.posts(POSTS * 5 // 4)
+    recoveries: list[float] = []
+    with rig.arena.running(contestant) as running:
+        settle(running)
+        workers = {process.pid for process in web_workers(running)}
+        answers = _post_amid(running, posts, lambda: recoveries.append(_crash(server)))
+        missing = lost(posts, answers, running.storage)
+        replaced = workers != {process.pid for process in web_workers(running)}
+    served_again = [
+        min((a.at for a in answers if a.status == 200 and a.at > up), default=float("inf")) - up
+        for up in recoveries
+    ]
+    refused = [answer for answer in answers if answer.status == 503]
+    slowest_s = max(answer.latency_s for answer in answers)
+    finding.measured = (
+        f"{_told(finding, answers)}; 503 after {quantile_ms(refused, 0.5):.0f} ms (median), "
+        f"{quantile_ms(refused, 1):.0f} ms at most; "
+        f"200 again {max(served_again):.1f} s after the database is up"
+    )
+    finding.expect(not missing, f"{missing} acknowledged posts are not there")
+    finding.expect(set(statuses(answers)) <= {200, 429, 503}, "odd answers")
+    finding.expect(bool(refused), "nobody was answered 503")
+    finding.expect(slowest_s < ANSWERED_S, f"an answer took {slowest_s:.1f} s")
+    finding.expect(max(served_again) < ANSWERED_S, "it did not recover by itself")
+    finding.expect(not replaced, "a web process ended")
+
+
+def _crash(server: PostgreSQL) -> float:
+    """A power cut, an outage, and a start with crash recovery; when it was up again."""
+    server.kill()
+    time.sleep(OUTAGE_S)
+    server.start()
+    return time.monotonic()
+
+
+def _post_amid(running: Running, posts: Posts, kill: Callable[[], None]) -> list[Answer]:
+    """POSTS acknowledged posts, evenly interrupted by KILLS calls of `kill`."""
+    clients = Clients(running.port, posts, CONNECTIONS)
+    killing_over = threading.Event()
+    failed: list[Exception] = []
+
+    def acknowledged() -> int:
+        return sum(1 for answer in list(clients.answers) if answer.status == 200)
+
+    def kill_all() -> None:
+        try:
+            for number in range(KILLS):
+                while acknowledged() < POSTS * (number + 0.5) / KILLS:
+                    time.sleep(0.02)
+                time.sleep(random.random() / 10)  # noqa: S311  # anywhere in a transaction
+                kill()
+        except Exception as error:  # noqa: BLE001  # the main thread raises it
+            failed.append(error)
+        killing_over.set()
+
+    killer = threading.Thread(target=kill_all)
+    killer.start()
+    done = [0, 0]  # answers looked at, of which were 200
+
+    def is_over() -> bool:
+        done[1] += sum(1 for answer in clients.answers[done[0] :] if answer.status == 200)
+        done[0] = len(clients.answers)
+        return bool(failed) or (done[1] >= POSTS and killing_over.is_set())
+
+    run(lambda: clients.closed_loop(is_over))
+    killer.join()
+    if failed:
+        raise failed[0]
+    return clients.answers
+
+
+def _told(finding: Finding, answers: list[Answer]) -> str:
+    counts = statuses(answers)
+    others = ", ".join(
+        f"{count:,} {'broken or refused connections' if status == LOST else f'answered {status}'}"
+        for status, count in counts.items()
+        if status != 200
+    )
+    text = (
+        f"{counts[200]:,} acknowledged, {KILLS} kills, nothing lost; {others}; "
+        f"nobody was answered 200 for {longest_gap_s(answers):.1f} s at most"
+    )
+    say(f"{finding.fault}, {finding.database}: {text}")
+    return text
+
+
+def wait_for_workers(running: Running) -> list[psutil.Process]:
+    """Raises TimeoutError when none is started again."""
+    deadline = time.monotonic() + 30
+    while not (workers := web_workers(running)):
+        if time.monotonic() > deadline:
+            raise TimeoutError("no web process is started again")
+        time.sleep(0.05)
+    return workers
