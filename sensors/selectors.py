@@ -45,7 +45,7 @@ class Newest(NamedTuple):
 
 def sensors_of(user: User) -> list[Seen]:
     """All that `user` owns or was given a share of, by address. One query."""
-    return _seen(user, "mine.id IS NOT NULL")
+    return _seen(user, "mine.id IS NOT NULL AND s.owner_id IS NOT NULL")
 
 
 def readable_sensor(user: User, mac: Mac) -> Seen | None:
