@@ -14,6 +14,7 @@ from django.urls import URLPattern, path, reverse
 from django.utils import timezone
 from django.utils.html import format_html
 
+from accounts.console import ReadOnly
 from alerts.models import AlertEvent, AlertRule, Delivery, PushToken, Webhook
 from alerts.selectors import timeline
 from alerts.services import configure_rule
@@ -69,19 +70,6 @@ class AlertRuleAdmin(admin.ModelAdmin[AlertRule]):
         configure_rule(obj, at=obj.updated_at)
 
 
-class _ReadOnly:
-    """History is shown, not edited."""
-
-    def has_add_permission(self, request: HttpRequest, obj: Any = None) -> bool:
-        return False
-
-    def has_change_permission(self, request: HttpRequest, obj: Any = None) -> bool:
-        return False
-
-    def has_delete_permission(self, request: HttpRequest, obj: Any = None) -> bool:
-        return False
-
-
 class Bar(NamedTuple):
     """One event on the time axis, in percent of its width."""
 
@@ -103,14 +91,14 @@ def lanes(events: Sequence[AlertEvent], now: datetime) -> dict[str, list[Bar]]:
     return found
 
 
-class DeliveryInline(_ReadOnly, admin.TabularInline[Delivery, AlertEvent]):
+class DeliveryInline(ReadOnly, admin.TabularInline[Delivery, AlertEvent]):
     model = Delivery
     fields = ("__str__", "status", "outcome", "attempts", "created_at", "sent_at")
     readonly_fields = fields
 
 
 @admin.register(AlertEvent)
-class AlertEventAdmin(_ReadOnly, admin.ModelAdmin[AlertEvent]):
+class AlertEventAdmin(ReadOnly, admin.ModelAdmin[AlertEvent]):
     list_display = (
         "sensor_name",
         timeline_link,
@@ -173,7 +161,7 @@ class AlertEventAdmin(_ReadOnly, admin.ModelAdmin[AlertEvent]):
 
 
 @admin.register(Delivery)
-class DeliveryAdmin(_ReadOnly, admin.ModelAdmin[Delivery]):
+class DeliveryAdmin(ReadOnly, admin.ModelAdmin[Delivery]):
     list_display = (
         "event",
         "channel",

@@ -1,9 +1,11 @@
 """A sensor that was heard, and a clock that stands still."""
 
+import io
 from datetime import UTC, datetime
 
 import pytest
 import time_machine
+from PIL import Image
 
 from ruuvinet.lib.mac import Mac
 from sensors.partitions import ensure_partitions
@@ -18,6 +20,17 @@ def clock(db):
     ensure_partitions(NOW)
     with time_machine.travel(datetime.fromtimestamp(NOW, UTC), tick=False) as traveller:
         yield traveller
+
+
+@pytest.fixture
+def jpeg(settings, tmp_path):
+    """A photo, which may be uploaded into a folder of the test."""
+    pictures = settings.STORAGES["pictures"]
+    options = {**pictures["OPTIONS"], "location": str(tmp_path)}
+    settings.STORAGES = settings.STORAGES | {"pictures": {**pictures, "OPTIONS": options}}
+    out = io.BytesIO()
+    Image.new("RGB", (40, 30), "red").save(out, "JPEG")
+    return out.getvalue()
 
 
 @pytest.fixture
