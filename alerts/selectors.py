@@ -1,6 +1,5 @@
 """Reads that join rooms, as tuned SQL."""
 
-import json
 from collections import defaultdict
 from collections.abc import Collection, Iterator
 from dataclasses import dataclass
@@ -296,9 +295,12 @@ _RULED = """
 """
 
 
-def _among(sensors: Collection[Mac]) -> tuple[str, list[int] | str]:
-    """SQL for "is one of `sensors`", and its one parameter."""
-    ids = [int(sensor) for sensor in sensors]
+def _among(sensors: Collection[Mac]) -> tuple[str, str]:
+    """SQL for "is one of `sensors`", and its one parameter.
+
+    A text: the driver would prepare each number of a list by itself.
+    """
+    ids = ",".join(map(int.__repr__, sensors))
     if connection.vendor == "sqlite":
-        return "IN (SELECT value FROM json_each(%s))", json.dumps(ids)
-    return "= ANY(%s)", ids
+        return "IN (SELECT value FROM json_each(%s))", f"[{ids}]"
+    return "= ANY(%s::bigint[])", f"{{{ids}}}"
