@@ -134,7 +134,7 @@ def _cleaned(content: bytes, extension: str) -> bytes:
 def _upright(image: Image.Image) -> Image.Image:
     """Turned as the camera says. Not Pillow's own, which also writes the rest of the Exif anew."""
     try:
-        turn = _TURNS.get(image.getexif().get(ExifTags.Base.Orientation))
+        turn = _TURNS.get(image.getexif().get(ExifTags.Base.Orientation, 1))
     except Exception:  # noqa: BLE001  # as below; the picture may be good all the same
         return image
     return image if turn is None else image.transpose(turn)
