@@ -1,5 +1,7 @@
 """Alerts and phones, for the apps."""
 
+from datetime import timedelta
+
 from django.utils import timezone
 from rest_framework.request import Request
 from rest_framework.response import Response
@@ -17,7 +19,11 @@ from alerts.serializers import (
     flat_alert_item,
     push_token_item,
 )
+from ruuvinet.lib.rates import Rate, network_of
 from ruuvinet.lib.views import ApiView, success
+
+# A number has 32 bits: nobody shall find those of others by trying.
+WRONG_PHONES = Rate("wrong-phones", limit=20, window=timedelta(minutes=5))
 
 
 class Alerts(UserView):
@@ -71,7 +77,13 @@ class PushUnregister(ApiView):
     def post(self, request: Request) -> Response:
         """Never tell anybody through this phone again."""
         asked = self.asked(PushUnregisterRequest)
-        services.unregister_push_token(token=asked.get("token"), token_id=asked.get("id"))
+        caller, now = network_of(request.META["REMOTE_ADDR"]), timezone.now()
+        WRONG_PHONES.ensure_room(caller, now)
+        try:
+            services.unregister_push_token(token=asked.get("token"), token_id=asked.get("id"))
+        except services.UnknownPushToken:
+            WRONG_PHONES.count(caller, now)
+            raise
         return success()
 
 

@@ -57,14 +57,15 @@ _GRANTED = """
 """
 
 
-def _granted(user_ids: Collection[int], at: datetime) -> list[Any]:
+def _granted(user_ids: Collection[int], at: datetime) -> list[tuple[Any, ...]]:
     sql = _GRANTED.format(
         columns=", ".join(ALLOWANCE_FIELDS), users=", ".join(["%s"] * len(user_ids)) or "NULL"
     )
     moment = connection.ops.adapt_datetimefield_value(at)
     with connection.cursor() as cursor:
         cursor.execute(sql, [*user_ids, moment, moment])
-        return cursor.fetchall()
+        rows: list[tuple[Any, ...]] = cursor.fetchall()
+    return rows
 
 
 def _allowed(values: Sequence[Any]) -> dict[str, Any]:

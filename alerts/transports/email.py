@@ -70,7 +70,8 @@ def _words(notification: Notification) -> tuple[str, list[str]]:
     """Subject and paragraphs, as plain text: the HTML escapes what people wrote."""
     variables = {
         "title": notification.title,
-        "sensor": notification.name,
+        # One line: what somebody who shared it called it must not become a paragraph.
+        "sensor": " ".join(notification.name.split()),
         "sensorMac": notification.sensor_mac,
         "type": notification.type_name,
         "violation": notification.trigger,

@@ -23,5 +23,6 @@ def pipeline() -> Iterator[None]:
 
 
 def instant(value: datetime | str | None) -> datetime | None:
-    """A time as SQL gives it; of SQLite a text in UTC."""
-    return datetime.fromisoformat(value).replace(tzinfo=UTC) if isinstance(value, str) else value
+    """A time as plain SQL gives it; SQLite gives text, or a time without zone, in UTC."""
+    at = datetime.fromisoformat(value) if isinstance(value, str) else value
+    return at.replace(tzinfo=UTC) if at and at.tzinfo is None else at

@@ -36,15 +36,5 @@ def jpeg(settings, tmp_path):
 @pytest.fixture
 def heard(clock):
     """The sensor was heard every minute of the last hour."""
-    for minutes in range(60):
-        store(
-            [
-                Reception(
-                    int(Mac.parse(SENSOR)),
-                    NOW - 60 * minutes,
-                    int(GATEWAY),
-                    -76,
-                    bytes.fromhex(DF5),
-                )
-            ]
-        )
+    mac, gateway, payload = int(Mac.parse(SENSOR)), int(GATEWAY), bytes.fromhex(DF5)
+    store([Reception(mac, NOW - 60 * minutes, gateway, -76, payload) for minutes in range(60)])

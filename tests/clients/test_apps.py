@@ -62,6 +62,11 @@ def sign_in(app, email=EMAIL):
     return app
 
 
+def display_order():
+    types, values = ["displayOrder", "defaultDisplayOrder"], ['["TEMPERATURE_C"]', "false"]
+    return {"sensor": SENSOR, "type": types, "value": values, "timestamp": NOW}
+
+
 def ok(app, *request):
     answer = app.send(*request)
     assert (app.statuses[-1], answer["result"]) == (200, "success"), answer
@@ -142,6 +147,11 @@ def test_android_signs_in_syncs_and_leaves(jpeg):
     # It knows by the file's name whether it already has the picture.
     assert sensor["picture"].rpartition("/")[2].partition(".")[0] == upload["guid"]
 
+    ok(app, "POST", "/sensor-settings", display_order())
+    (sensor,) = ok(app, "GET", DENSE)["sensors"]
+    read_dense(sensor)
+    assert sensor["settings"]["displayOrder"] == '["TEMPERATURE_C"]'
+
     # History: from the newest that it has, until there is none or that is fresh.
     since, rows = NOW - 3600, 0
     while since < NOW - 60:
@@ -201,6 +211,7 @@ def test_ios_signs_in_syncs_and_leaves(jpeg):
     movement = {"sensor": SENSOR, "type": "movement", "enabled": True, "timestamp": NOW}
     ok(app, "POST", "/alerts", movement)
     ok(app, "POST", "/alerts", {**movement, "type": "offline", "min": 0, "max": 900, "delay": 0})
+    ok(app, "POST", "/sensor-settings", display_order())
     (sensor,) = ok(app, "GET", DENSE)["sensors"]
     read_dense(sensor)
     assert [alert["type"] for alert in sensor["alerts"]] == ["movement", "offline"]

@@ -161,6 +161,15 @@ class TestContent:
         assert refused(put(place, content), 400, "ER_INVALID_FORMAT")
         assert files(folder) == []
 
+    def test_colours_without_a_palette_are_refused(self, porch, alice, upload, put, folder):
+        content = picture("PNG", mode="P")
+        start = content.index(b"PLTE") - 4
+        length = int.from_bytes(content[start : start + 4], "big")
+        content = content[:start] + content[start + 12 + length :]
+        url = upload(alice, "image/png").json()["data"]["uploadURL"]
+        assert refused(put(url, content, "image/png"), 400, "ER_INVALID_FORMAT")
+        assert files(folder) == []
+
     @pytest.mark.parametrize("size", [(6000, 6000), (60_000, 1000), (30_000, 30_000)])
     def test_a_bomb_is_refused_unopened(self, porch, alice, upload, put, folder, size):
         # Its head says how large it is; nothing of that size is made here.

@@ -89,6 +89,14 @@ def test_a_name_with_a_line_break_makes_no_header():
     mail.message()
 
 
+def test_a_name_with_a_line_break_makes_no_paragraph():
+    lines = [
+        str(message_for(replace(MAIL, name=name), ALICE).body).count("\n")
+        for name in ("Fridge door", "Fridge\n\ndoor")
+    ]
+    assert lines[0] == lines[1]
+
+
 def test_a_repeated_mail_has_the_same_message_id():
     first, second = (message_for(MAIL, ALICE).message()["Message-ID"] for _ in range(2))
     assert first == second
