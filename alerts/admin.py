@@ -14,9 +14,11 @@ from django.urls import URLPattern, path, reverse
 from django.utils import timezone
 from django.utils.html import format_html
 
+from accounts.console import AuditedAdmin
 from alerts.models import AlertEvent, AlertRule, Delivery, PushToken, Webhook
 from alerts.selectors import timeline
 from alerts.services import configure_rule
+from alerts.transports.webhook import ensure_url
 from ruuvinet.lib.mac import Mac
 
 TIMELINE_EVENTS = 200
@@ -32,7 +34,7 @@ def timeline_link(row: AlertRule | AlertEvent) -> str:
 
 
 @admin.register(AlertRule)
-class AlertRuleAdmin(admin.ModelAdmin[AlertRule]):
+class AlertRuleAdmin(AuditedAdmin[AlertRule]):
     list_display = (
         "__str__",
         timeline_link,
@@ -216,7 +218,7 @@ class DeliveryAdmin(_ReadOnly, admin.ModelAdmin[Delivery]):
 
 
 @admin.register(PushToken)
-class PushTokenAdmin(admin.ModelAdmin[PushToken]):
+class PushTokenAdmin(AuditedAdmin[PushToken]):
     list_display = (
         "__str__",
         "user",
@@ -253,6 +255,13 @@ class WebhookForm(forms.ModelForm[Webhook]):
         model = Webhook
         fields = ("user", "url", "secret")
 
+    def clean_url(self) -> str:
+        try:
+            ensure_url(self.cleaned_data["url"])
+        except ValueError as error:
+            raise forms.ValidationError(f"Alerts cannot go there: {error}.") from error
+        return str(self.cleaned_data["url"])
+
     def clean_secret(self) -> str:
         secret = str(self.cleaned_data["secret"] or self.instance.secret)
         if not self.instance.pk and not self.cleaned_data["secret"]:
@@ -261,7 +270,7 @@ class WebhookForm(forms.ModelForm[Webhook]):
 
 
 @admin.register(Webhook)
-class WebhookAdmin(admin.ModelAdmin[Webhook]):
+class WebhookAdmin(AuditedAdmin[Webhook]):
     form = WebhookForm
     list_display = ("user", "__str__", "created_at", "retired_at", "retired_reason")
     list_select_related = ("user",)

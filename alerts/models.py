@@ -111,6 +111,8 @@ class AlertRule(models.Model):
         return f"{quantity(self.type)} of {self.sensor_id}"
 
     def clean(self) -> None:
+        if self.type == self.Type.OFFLINE and self.max is None:
+            raise ValidationError("Give an upper limit: for how many seconds it may be silent.")
         if self.type != self.Type.MOVEMENT and self.min is None and self.max is None:
             raise ValidationError("Give a lower limit, an upper limit or both.")
 
@@ -178,7 +180,9 @@ class AlertEvent(models.Model):
         ]
         indexes = [
             # The timeline of a sensor in the console.
-            models.Index(fields=["sensor", "-opened_at"], name="alert_event_of_sensor_by_time")
+            models.Index(fields=["sensor", "-opened_at"], name="alert_event_of_sensor_by_time"),
+            # What is to be forgotten: services.purge_events.
+            models.Index(fields=["resolved_at"], name="alert_event_by_end"),
         ]
 
     def __str__(self) -> str:

@@ -11,7 +11,7 @@ from celery import shared_task
 from django.conf import settings
 from django.utils import timezone
 
-from alerts import delivery, offline
+from alerts import delivery, offline, services
 from alerts.evaluation import Evaluation
 from alerts.evaluation import evaluate_sensors as evaluate
 from alerts.models import AlertEvent, Delivery
@@ -82,6 +82,11 @@ def sweep(**_newer: object) -> None:
     behind = sensors_behind(now, limit=SWEEP_SENSORS)
     if behind:
         evaluate_sensors(sensor_ids=[int(sensor) for sensor in behind])
+
+
+@shared_task(name="alerts.purge_events")
+def purge_events(**_newer: object) -> None:
+    services.purge_events(timezone.now())
 
 
 def _tell(evaluation: Evaluation) -> None:

@@ -4,6 +4,7 @@ import pytest
 from django.urls import reverse
 from django.utils import timezone
 
+from accounts.models import AuditEntry
 from alerts.admin import lanes
 from alerts.evaluation import evaluate_sensors
 from alerts.models import AlertEvent, AlertRule, Delivery, EvaluationMark, PushToken, Webhook
@@ -60,6 +61,33 @@ def test_a_rule_without_any_limit_is_refused_with_a_reason(admin_client, alice, 
     )
     assert b"Give a lower limit" in reply.content
     assert not AlertRule.objects.exists()
+
+
+def test_an_offline_rule_without_an_upper_limit_is_refused(admin_client, alice, porch):
+    reply = admin_client.post(
+        reverse("admin:alerts_alertrule_add"),
+        {"user": alice.pk, "sensor": str(porch.mac), "type": "offline", "min": "0", "delay_s": "0"},
+    )
+    assert b"Give an upper limit" in reply.content
+
+
+def test_a_webhook_into_our_own_network_is_refused_in_the_console_too(admin_client, alice):
+    reply = admin_client.post(
+        reverse("admin:alerts_webhook_add"),
+        {"user": alice.pk, "url": "https://10.0.0.1/", "secret": "s"},
+    )
+    assert b"not a public one" in reply.content
+    assert not Webhook.objects.exists()
+
+
+def test_changes_are_in_the_audit_trail_without_their_values(admin_client, alice, porch):
+    admin_client.post(
+        reverse("admin:alerts_webhook_add"),
+        {"user": alice.pk, "url": "https://home.example/token", "secret": "do not tell"},
+    )
+    entry = AuditEntry.objects.get()
+    told = f"{entry.action} {entry.about} {entry.result}"
+    assert told == "webhook: Added. home.example done"
 
 
 def test_changing_a_rule_resolves_its_event(admin_client, fired):
