@@ -1,11 +1,13 @@
 """RuuviNet as it runs in production: `python -m bench.ruuvinet prepare KEYS` or `serve`.
 
-The programs are those of `manage.py serve`; `--with-worker` starts all of them.
+The programs are those of `manage.py serve`; `--with-worker` starts all of them. With `--ruled 0.1`
+every tenth sensor of the fleet has an alert rule, which nothing breaks.
 """
 
 import json
 import os
 import sys
+from datetime import timedelta
 from pathlib import Path
 
 import django
@@ -14,7 +16,7 @@ from django.db import transaction
 from django.utils import timezone
 
 
-def prepare(keys: Path) -> None:
+def prepare(keys: Path, ruled: float) -> None:
     from gateways.services import whitelist
     from ruuvinet import bootstrap
     from ruuvinet.lib.mac import Mac
@@ -23,6 +25,32 @@ def prepare(keys: Path) -> None:
     with transaction.atomic():
         for mac, secret in json.loads(keys.read_text()):
             whitelist(mac=Mac(mac), secret=secret, at=timezone.now())
+        if ruled:
+            _make_rules(round(1 / ruled))
+
+
+def _make_rules(every: int) -> None:
+    """A temperature rule on one of `every` sensors, none of which was judged yet."""
+    from accounts.models import User
+    from alerts.models import AlertRule, EvaluationMark
+    from bench.bodies import fleet
+    from sensors.models import Sensor
+
+    long_ago = timezone.now() - timedelta(days=30)  # longer than any run reaches back
+    owner = User.objects.create(email="owner@example.com")
+    # Of each gateway some, since they take turns.
+    macs = sorted(sensor for gateway in fleet() for sensor in gateway.sensors)[::every]
+    Sensor.objects.bulk_create(Sensor(mac=mac, owner=owner) for mac in macs)
+    mark = int(long_ago.timestamp())
+    EvaluationMark.objects.bulk_create(
+        EvaluationMark(sensor_id=mac, evaluated_to=mark) for mac in macs
+    )
+    AlertRule.objects.bulk_create(
+        AlertRule(
+            user=owner, sensor_id=mac, type="temperature", min=-40, max=85, configured_at=long_ago
+        )
+        for mac in macs
+    )
 
 
 def serve(*, with_worker: bool) -> None:
@@ -37,6 +65,8 @@ if __name__ == "__main__":
     django.setup()
     match sys.argv[1:]:
         case ["prepare", keys]:
-            prepare(Path(keys))
+            prepare(Path(keys), ruled=0)
+        case ["prepare", "--ruled", share, keys]:
+            prepare(Path(keys), ruled=float(share))
         case ["serve", *options]:
             serve(with_worker="--with-worker" in options)
