@@ -340,7 +340,7 @@ def killed_judging(rig: Rig) -> None:
 
 
 def killed_sending(rig: Rig) -> None:
-    rig.hear()
+    threading.Thread(target=rig.hear).start()
     for part in (1, 3):
         rig.wait_until(lambda part=part: rig.pushes().total() >= part * SENSORS // 10)  # type: ignore[misc]
         rig.kill_worker()
