@@ -122,6 +122,11 @@ def quantity(type_: str) -> str:
     return AlertRule.Type(type_).label.partition(",")[0]
 
 
+def short(value: float) -> str:
+    """`value` with two decimals at most: derived quantities have many more than are true."""
+    return f"{value:.2f}".rstrip("0").rstrip(".")
+
+
 class EvaluationMark(models.Model):
     """How far a sensor's readings have been judged; the lock that makes judging happen once.
 
@@ -186,7 +191,12 @@ class AlertEvent(models.Model):
         ]
 
     def __str__(self) -> str:
-        return f"{self.sensor_name}: {quantity(self.type)} {self.trigger} {self.threshold:g}"
+        return f"{self.sensor_name}: {self.what}"
+
+    @property
+    def what(self) -> str:
+        """How the rule was broken: `Temperature over 8`."""
+        return f"{quantity(self.type)} {self.trigger} {short(self.threshold)}"
 
 
 def _random_token_id() -> int:
@@ -286,5 +296,9 @@ class Delivery(models.Model):
         ]
 
     def __str__(self) -> str:
-        hidden = self.address if self.channel == self.Channel.WEBHOOK else "…" + self.address[-4:]
-        return f"{self.get_channel_display()} {hidden}"
+        return f"{self.get_channel_display()} {self._where}"
+
+    @property
+    def _where(self) -> str:
+        """Of a phone, enough to know it by and too little to push to it."""
+        return f"…{self.address[-4:]}" if self.channel == self.Channel.PUSH else self.address
