@@ -135,14 +135,14 @@ class AlertEventAdmin(_ReadOnly, admin.ModelAdmin[AlertEvent]):
         "opened_at",
         "resolved_at",
         "told",
-        timeline_link,
+        "timeline_of",
         "user",
     )
     list_filter = (OpenFilter, "type")
     fields = (
         "rule",
         "user",
-        timeline_link,
+        "timeline_of",
         "sensor_name",
         "what",
         "measured",
@@ -192,6 +192,10 @@ class AlertEventAdmin(_ReadOnly, admin.ModelAdmin[AlertEvent]):
             "days": [now - timedelta(days=n) for n in range(TIMELINE_DAYS, -1, -1)],
         }
         return TemplateResponse(request, "admin/alerts/timeline.html", context)
+
+    @admin.display(description="sensor", ordering="sensor")
+    def timeline_of(self, event: AlertEvent) -> str:
+        return timeline_link(event)
 
     @admin.display(description="what", ordering="type")
     def what(self, event: AlertEvent) -> str:
