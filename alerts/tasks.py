@@ -1,7 +1,7 @@
 """What workers and the timetable start. Messages carry ids; the facts are in the database.
 
 Judging and sending wait in different queues. In the embedded set-up one worker with a few threads
-serves both, and each channel keeps at most one of its threads busy: alerts.delivery.
+serves both: judging, and each channel, keep at most one of its threads busy.
 """
 
 import logging
