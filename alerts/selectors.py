@@ -156,9 +156,10 @@ def judged_rules(rules: QuerySet[AlertRule], now: datetime) -> Iterator[JudgedRu
     nobodys = Limits()
     for pk, user, sensor, text, configured_at, t, h, p, owner, type_, low, high, *rest in rows:
         plan = limits.get(owner, nobodys)
-        if type_ == OFFLINE and not plan.offline_alert_allowed:
-            continue
         delay_s, triggered, triggered_at, *remembered = rest
+        # One that triggered before the plan changed must still end when the sensor is heard.
+        if type_ == OFFLINE and not plan.offline_alert_allowed and not triggered:
+            continue
         yield JudgedRule(
             id=pk,
             user_id=user,

@@ -1,7 +1,8 @@
 """RuuviNet as it runs in production: `python -m bench.ruuvinet prepare KEYS` or `serve`.
 
 The programs are those of `manage.py serve`; `--with-worker` starts all of them. `prepare --watched`
-gives the sensors of the first WATCHED gateways owners with a phone, and a rule.
+gives the sensors of the first WATCHED gateways owners with a phone, and a rule. With `--ruled 0.1`
+every tenth sensor of the fleet has an alert rule, which nothing breaks.
 """
 
 import json
@@ -21,7 +22,7 @@ WATCHED = 20  # gateways
 LIMIT_C = 30.0  # the bodies of the benchmark stay below
 
 
-def prepare(keys: Path, *, watched: bool) -> None:
+def prepare(keys: Path, *, watched: bool = False, ruled: float = 0) -> None:
     from gateways.services import whitelist
     from ruuvinet import bootstrap
     from ruuvinet.lib.mac import Mac
@@ -32,6 +33,8 @@ def prepare(keys: Path, *, watched: bool) -> None:
             whitelist(mac=Mac(mac), secret=secret, at=timezone.now())
         if watched:
             _watch([sensor for gateway in fleet()[:WATCHED] for sensor in gateway.sensors])
+        if ruled:
+            _make_rules(round(1 / ruled))
 
 
 def _watch(sensors: list[int]) -> None:
@@ -57,6 +60,29 @@ def _watch(sensors: list[int]) -> None:
     )
 
 
+def _make_rules(every: int) -> None:
+    """A temperature rule on one of `every` sensors, none of which was judged yet."""
+    from accounts.models import User
+    from alerts.models import AlertRule, EvaluationMark
+    from sensors.models import Sensor
+
+    long_ago = timezone.now() - timedelta(days=30)  # longer than any run reaches back
+    owner = User.objects.create(email="owner@example.com")
+    # Of each gateway some, since they take turns.
+    macs = sorted(sensor for gateway in fleet() for sensor in gateway.sensors)[::every]
+    Sensor.objects.bulk_create(Sensor(mac=mac, owner=owner) for mac in macs)
+    mark = int(long_ago.timestamp())
+    EvaluationMark.objects.bulk_create(
+        EvaluationMark(sensor_id=mac, evaluated_to=mark) for mac in macs
+    )
+    AlertRule.objects.bulk_create(
+        AlertRule(
+            user=owner, sensor_id=mac, type="temperature", min=-40, max=85, configured_at=long_ago
+        )
+        for mac in macs
+    )
+
+
 def serve(*, with_worker: bool) -> None:
     from ruuvinet import bootstrap
 
@@ -68,6 +94,8 @@ if __name__ == "__main__":
     os.environ.setdefault("DJANGO_SETTINGS_MODULE", "ruuvinet.settings")
     django.setup()
     match sys.argv[1:]:
+        case ["prepare", "--ruled", share, keys]:
+            prepare(Path(keys), ruled=float(share))
         case ["prepare", *options, keys]:
             prepare(Path(keys), watched="--watched" in options)
         case ["serve", *options]:

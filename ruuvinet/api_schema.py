@@ -94,6 +94,12 @@ PLAN = {
     "isActive": BOOLEAN,
 }
 PUSH_TOKEN = {"id": INTEGER, "lastAccessed": UNIX_S, "name": TEXT}
+WEBHOOK = {
+    "url": TEXT,
+    "createdAt": UNIX_S,
+    "retiredAt": MAYBE_UNIX_S,
+    "retiredReason": TEXT,
+}
 ALERT = {
     "type": TEXT,
     "min": NUMBER,
@@ -302,6 +308,11 @@ ENDPOINTS: dict[str, Endpoint] = {
     ),
     "POST /push-unregister": Endpoint(None, "alerts.serializers.PushUnregisterRequest", (404,)),
     "GET /push-list": Endpoint(obj(tokens=many(obj(**PUSH_TOKEN)))),
+    "GET /webhooks": Endpoint(obj(webhooks=many(obj(**WEBHOOK)))),
+    "POST /webhooks": Endpoint(
+        obj(webhook=obj(**WEBHOOK, secret=TEXT)), "alerts.serializers.WebhookRequest"
+    ),
+    "DELETE /webhooks": Endpoint(None),
     # others
     "GET /air_firmwareupdate": Endpoint(
         obj(**{key: {"type": "null"} for key in ("latest", "beta", "alpha")})

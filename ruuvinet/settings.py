@@ -240,6 +240,8 @@ ALERT_RESOLVED_AFTER_S = env.int("ALERT_RESOLVED_AFTER_S", default=300)
 # What is told later than this says so, and when it happened.
 ALERT_LATE_AFTER_S = env.int("ALERT_LATE_AFTER_S", default=15 * 60)
 # Whether a person's webhook may lie in our own network, which others could probe through us.
+# How long events that ended, and whom they were told to, are kept.
+ALERT_RETENTION_DAYS = env.int("ALERT_RETENTION_DAYS", default=365)
 WEBHOOK_PRIVATE_ADDRESSES = env.bool("WEBHOOK_PRIVATE_ADDRESSES", default=False)
 
 # --- API ---------------------------------------------------------------------------------

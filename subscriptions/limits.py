@@ -25,6 +25,7 @@ class Limits:
     max_resolution_minutes: int = 1
     push_alert_allowed: bool = True
     email_alert_allowed: bool = True
+    webhook_alert_allowed: bool = True
     telegram_alert_allowed: bool = False
     offline_alert_allowed: bool = True
     delayed_alert_allowed: bool = True

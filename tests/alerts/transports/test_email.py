@@ -116,6 +116,18 @@ def test_a_refused_address_is_permanent_when_the_server_says_so(server, answer, 
     assert failure().permanent is permanent
 
 
+@pytest.mark.parametrize("answer", ["550 not this sender", "530 sign in first", "451 later"])
+def test_what_an_operator_must_mend_loses_no_alert(server, answer):
+    server.refuse_sender = answer
+    assert not failure().permanent
+
+
+@pytest.mark.parametrize(("answer", "permanent"), [("554 spam", True), ("452 full", False)])
+def test_a_refused_mail_is_permanent_when_the_server_says_so(server, answer, permanent):
+    server.refuse_mail = answer
+    assert failure().permanent is permanent
+
+
 def test_a_mail_server_that_is_down_is_temporary(server, settings):
     settings.EMAIL_PORT = 1
     error = failure()
