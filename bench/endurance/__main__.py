@@ -16,6 +16,7 @@ from bench.endurance.rig import Finding, Rig, open_rig, say
 FAULTS: dict[str, Callable[[Rig], list[Finding]]] = {
     "web-killed": kills.web_killed,
     "postgresql-killed": kills.postgresql_killed,
+    "postgresql-paused": kills.postgresql_paused,
     "redis": broker.redis_gone,
     "overload": flood.overloaded,
     "held-connections": strangers.connections_held,
