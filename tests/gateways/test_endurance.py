@@ -18,6 +18,7 @@ EITHER = [
     "strangers",
     "stop",
     "push",
+    "fleet",
 ]
 DATABASE = "sqlite" if settings.EMBEDDED_DATABASE else "postgresql"
 
