@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 
 from gateways import networks
 from gateways.directory import Lookups
@@ -18,10 +19,11 @@ from gateways.record import (
 )
 from gateways.rejections import Rejection, RejectionNotes
 from gateways.shaping import Post
-from gateways.writer import Writer
+from gateways.writer import Unavailable, Writer
 from ruuvinet.lib.mac import Mac
 
 AT_ONCE = 8  # posts that are judged in one turn of the event loop: about a millisecond
+PATIENCE_S = 5.0  # with a question to the database
 
 
 class FastLane:
@@ -45,8 +47,14 @@ class FastLane:
         if networks.is_stale():
             if self._refresh is None or self._refresh.done():
                 self._refresh = asyncio.ensure_future(self._lookups.run(networks.refresh))
-            await asyncio.shield(self._refresh)  # others may wait for it too
+            await asyncio.wait([self._refresh], timeout=PATIENCE_S)
         return networks.is_known_as_blocked(address)
+
+    async def warm_up(self) -> None:
+        """Do what the first post would have to wait for. Never fails: the database may be away."""
+        await self.is_blocked("")
+        with suppress(*REFUSALS):
+            await self._secret_of(Mac(0))
 
     async def record(self, request: Request) -> Reply:
         """As `gateways.record.record`."""
@@ -67,11 +75,18 @@ class FastLane:
 
     async def _judge(self, request: Request) -> Post:
         opened = open_body(request.body)
-        secret = await self._lookups.secret_of(opened.mac)
+        secret = await self._secret_of(opened.mac)
         async with self._turns:
             post = accept(opened, request, secret)
             await asyncio.sleep(0)  # others are answered before the next ones have their turn
         return post
+
+    async def _secret_of(self, mac: Mac) -> str | None:
+        try:
+            async with asyncio.timeout(PATIENCE_S):
+                return await self._lookups.secret_of(mac)
+        except TimeoutError as error:  # a database that is silent, not gone
+            raise Unavailable from error
 
     def close(self) -> None:
         """Commit what waits, refuse the rest."""

@@ -74,6 +74,8 @@ class Writer:
         self._thread.join(PATIENCE_S)
 
     def _run(self) -> None:
+        with suppress(OperationalError):  # otherwise with the first post
+            connection.ensure_connection()
         while not (self._closed and self._queue.empty()):
             batch = self._take()
             sensors = self._commit(batch)

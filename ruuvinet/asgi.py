@@ -75,6 +75,7 @@ class Application:
         await receive()
         notifier = Notifier()
         self._lane = FastLane(queue_limit=settings.QUEUE_LIMIT, woken=notifier.notify)
+        await self._lane.warm_up()
         gc.collect()
         gc.freeze()  # what lives as long as the process need never be looked at again
         gc.set_threshold(20_000, 10, 10)  # posts leave nothing that only it can free

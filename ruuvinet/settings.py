@@ -219,7 +219,7 @@ AXES_LOCKOUT_PARAMETERS = [["username", "ip_address"]]  # a stranger must not lo
 GATEWAY_RATE_S = env.int("GATEWAY_RATE_S", default=60)
 # Threads of each web process for everything but `/record`, which needs none.
 WEB_THREADS = env.int("WEB_THREADS", default=32)
-# Posts of one process that may wait for the database; the next ones are answered 429.
+# Posts that one process may have in hand; the next ones are answered 429.
 QUEUE_LIMIT = env.int("QUEUE_LIMIT", default=400)
 
 # --- Mail and push -----------------------------------------------------------------------

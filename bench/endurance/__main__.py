@@ -10,12 +10,13 @@ from collections.abc import Callable
 from contextlib import ExitStack
 from pathlib import Path
 
-from bench.endurance import broker, flood, kills, push, starts, strangers
+from bench.endurance import broker, fleet, flood, kills, push, starts, strangers
 from bench.endurance.rig import Finding, Rig, open_rig, say
 
 FAULTS: dict[str, Callable[[Rig], list[Finding]]] = {
     "web-killed": kills.web_killed,
     "postgresql-killed": kills.postgresql_killed,
+    "postgresql-paused": kills.postgresql_paused,
     "redis": broker.redis_gone,
     "overload": flood.overloaded,
     "held-connections": strangers.connections_held,
@@ -23,6 +24,7 @@ FAULTS: dict[str, Callable[[Rig], list[Finding]]] = {
     "push": push.pushed,
     "stop": starts.stopped,
     "start": starts.first_post,
+    "fleet": fleet.simulated,
 }
 
 

@@ -82,7 +82,10 @@ def redis_gone(rig: Rig) -> list[Finding]:
                 with FAULTS[name](rig.arena):
                     broken[name].append(_play(generator, running.port, seconds, name))
             normal.append(_play(generator, running.port, seconds, "normal"))
-    return [_compared(name, loads, normal, quick=rig.quick) for name, loads in broken.items()]
+    return [
+        _compared(rig.finding(f"Redis {name}", "postgresql"), loads, normal)
+        for name, loads in broken.items()
+    ]
 
 
 def _play(generator: Generator, port: int, seconds: int, name: str) -> Load:
@@ -91,8 +94,7 @@ def _play(generator: Generator, port: int, seconds: int, name: str) -> Load:
     return load
 
 
-def _compared(name: str, loads: list[Load], normal: list[Load], *, quick: bool) -> Finding:
-    finding = Finding(f"Redis {name}", "postgresql", "")
+def _compared(finding: Finding, loads: list[Load], normal: list[Load]) -> Finding:
     rate, rate_normal = median(map(_rate, loads)), median(map(_rate, normal))
     p99, p99_normal = (median(load.p99_ms for load in each) for each in (loads, normal))
     errors = sum(load.errors for load in loads)
@@ -103,9 +105,8 @@ def _compared(name: str, loads: list[Load], normal: list[Load], *, quick: bool) 
     )
     finding.expect(not errors, "gateways were refused")
     finding.expect(rate > 0, "nothing was taken")
-    if not quick:
-        finding.expect(rate > rate_normal * (1 - TOLERANCE), "slower")
-        finding.expect(p99 < p99_normal * (1 + TOLERANCE), "later")
+    finding.expect_fast(rate > rate_normal * (1 - TOLERANCE), "slower")
+    finding.expect_fast(p99 < p99_normal * (1 + TOLERANCE), "later")
     return finding
 
 

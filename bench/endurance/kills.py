@@ -10,6 +10,7 @@ import psutil
 from bench.contestants import Contestant
 from bench.endurance.posting import (
     LOST,
+    PATIENCE_S,
     Answer,
     Clients,
     Posts,
@@ -26,6 +27,7 @@ POSTS = 20_000
 KILLS = 10
 CONNECTIONS = 64
 OUTAGE_S = 1.0  # that PostgreSQL stays away
+PAUSED_S = 12.0
 ANSWERED_S = 3.0  # in an outage; a gateway waits for 15
 
 
@@ -34,7 +36,7 @@ def web_killed(rig: Rig) -> list[Finding]:
 
 
 def _web_killed(rig: Rig, contestant: Contestant) -> Finding:
-    finding = Finding("web process killed", contestant.database, "")
+    finding = rig.finding("web process killed", contestant.database)
     posts = rig.posts(POSTS * 5 // 4)
     with rig.arena.running(contestant) as running:
         settle(running)
@@ -51,7 +53,7 @@ def _web_killed(rig: Rig, contestant: Contestant) -> Finding:
 
 
 def postgresql_killed(rig: Rig) -> list[Finding]:
-    finding = Finding("PostgreSQL killed", "postgresql", "")
+    finding = rig.finding("PostgreSQL killed", "postgresql")
     for contestant in rig.contestants():
         if contestant.database == "postgresql":
             _postgresql_killed(rig, contestant, finding)
@@ -83,9 +85,53 @@ def _postgresql_killed(rig: Rig, contestant: Contestant, finding: Finding) -> No
     finding.expect(not missing, f"{missing} acknowledged posts are not there")
     finding.expect(set(statuses(answers)) <= {200, 429, 503}, "odd answers")
     finding.expect(bool(refused), "nobody was answered 503")
-    finding.expect(slowest_s < ANSWERED_S, f"an answer took {slowest_s:.1f} s")
-    finding.expect(max(served_again) < ANSWERED_S, "it did not recover by itself")
+    finding.expect_fast(slowest_s < ANSWERED_S, f"an answer took {slowest_s:.1f} s")
+    finding.expect_fast(max(served_again) < ANSWERED_S, "it did not recover by itself")
     finding.expect(not replaced, "a web process ended")
+
+
+def postgresql_paused(rig: Rig) -> list[Finding]:
+    """Silent, not gone: nothing closes the connections that wait for it."""
+    finding = rig.finding("PostgreSQL paused", "postgresql")
+    contestant = next((c for c in rig.contestants() if c.database == "postgresql"), None)
+    if contestant is None:
+        return []
+    posts = rig.posts(POSTS)
+    pauses: list[tuple[float, float]] = []
+    with rig.arena.running(contestant) as running:
+        settle(running)
+
+        def pause() -> None:
+            time.sleep(2)
+            with rig.arena.postgresql.paused():
+                began = time.monotonic()
+                time.sleep(PAUSED_S)
+                pauses.append((began, time.monotonic()))
+
+        pausing = threading.Thread(target=pause)
+        pausing.start()
+        clients = Clients(running.port, posts, CONNECTIONS)
+        run(
+            lambda: clients.closed_loop(
+                lambda: bool(pauses) and time.monotonic() > pauses[0][1] + ANSWERED_S
+            )
+        )
+        pausing.join()
+        missing = lost(posts, clients.answers, running.storage)
+    ((began, ended),) = pauses
+    counts = statuses(clients.answers)
+    slowest_s = max(answer.latency_s for answer in clients.answers)
+    again = [answer.at for answer in clients.answers if answer.status == 200 and answer.at > ended]
+    finding.measured = (
+        f"for {ended - began:.0f} s: answers {counts}, after {slowest_s:.1f} s at most, nothing "
+        f"lost; 200 again {min(again, default=float('inf')) - ended:.1f} s after its end"
+    )
+    say(finding.measured)
+    finding.expect(not missing, f"{missing} acknowledged posts are not there")
+    finding.expect(set(counts) <= {200, 429, 503}, "odd answers")
+    finding.expect(bool(again), "it did not recover")
+    finding.expect_fast(slowest_s < PATIENCE_S, "gateways had given up")
+    return [finding]
 
 
 def _crash(server: PostgreSQL) -> float:

@@ -17,7 +17,7 @@ from gateways.simulator.gateway import Heard, build_body
 from tests.services import free_port, start
 
 QUICK_SECONDS = 6  # at most as many as a gateway has sensors: each breaks its rule once
-LONGEST_S = 1.0
+LONGEST_S, LONGEST_EMBEDDED_S = 1.0, 2.0
 PATIENCE_S = 20.0
 _TAG = "0201061BFF990405{temperature:04X}FFFFFFFF800080008000FFFF00FFFFFFFFFFFFFFFF"
 
@@ -27,7 +27,7 @@ def pushed(rig: Rig) -> list[Finding]:
 
 
 def _pushed(rig: Rig, contestant: Contestant) -> Finding:
-    finding = Finding("20 gateways post each second", contestant.database, "")
+    finding = rig.finding("20 gateways post each second", contestant.database)
     port = free_port()
     account = rig.folder / f"fcm-{contestant.name}.json"
     with ExitStack() as stack:
@@ -59,8 +59,9 @@ def _pushed(rig: Rig, contestant: Contestant) -> Finding:
             f"{len(delays)} pushes of {len(posted)} triggers, from the post's first byte to "
             f"Firebase: median {p50:.0f} ms, p99 {p99:.0f} ms, at most {delays[-1] * 1000:.0f} ms"
         )
-        if not rig.quick:
-            finding.expect(p99 < LONGEST_S * 1000, "late")
+        # The embedded broker is a folder that is looked into five times a second, for each step.
+        longest_s = LONGEST_S if contestant.database == "postgresql" else LONGEST_EMBEDDED_S
+        finding.expect_fast(p99 < longest_s * 1000, "late")
     say(finding.measured)
     return finding
 

@@ -26,12 +26,18 @@ class Finding:
 
     fault: str
     database: str
-    measured: str
+    measured: str = ""
+    is_timed: bool = True  # a test on a busy machine must not judge by the clock
     broken: list[str] = field(default_factory=list)
 
     def expect(self, holds: bool, otherwise: str) -> None:
         if not holds:
             self.broken.append(otherwise)
+
+    def expect_fast(self, holds: bool, otherwise: str) -> None:
+        """As `expect`, for what a busy machine can break."""
+        if self.is_timed:
+            self.expect(holds, otherwise)
 
     def row(self) -> str:
         wrong = "".join(f" **{text}**" for text in self.broken)
@@ -51,6 +57,9 @@ class Rig:
         """`count` new posts; those of one call must go to one installation only."""
         say(f"making {count} signed posts")
         return Posts(write_magazine(self.folder, posts=count, threads=1))
+
+    def finding(self, fault: str, database: str) -> Finding:
+        return Finding(fault, database, is_timed=not self.quick)
 
     def contestants(self) -> Iterator[Contestant]:
         for contestant in CONTESTANTS:

@@ -24,7 +24,7 @@ def stopped(rig: Rig) -> list[Finding]:
 
 
 def _stopped(rig: Rig, contestant: Contestant) -> Finding:
-    finding = Finding("SIGTERM amid posts", contestant.database, "")
+    finding = rig.finding("SIGTERM amid posts", contestant.database)
     posts = rig.posts(15_000)
     with rig.arena.running(contestant) as running:
         settle(running)
@@ -55,7 +55,7 @@ def _stopped(rig: Rig, contestant: Contestant) -> Finding:
     say(f"{finding.measured} {counts}")
     finding.expect(not missing, f"{missing} acknowledged posts are not there")
     finding.expect(set(counts) <= {200, 503, LOST}, f"other answers: {counts}")
-    finding.expect(took < STOPPED_S, "it did not end")
+    finding.expect_fast(took < STOPPED_S, "it did not end")
     return finding
 
 
@@ -64,7 +64,7 @@ def first_post(rig: Rig) -> list[Finding]:
 
 
 def _first_post(rig: Rig, contestant: Contestant) -> Finding:
-    finding = Finding("first post after a start", contestant.database, "")
+    finding = rig.finding("first post after a start", contestant.database)
     firsts: list[float] = []
     others: list[float] = []
     for _ in range(QUICK_STARTS if rig.quick else STARTS):
@@ -83,6 +83,5 @@ def _first_post(rig: Rig, contestant: Contestant) -> Finding:
         f"{median(others):.1f} ms"
     )
     say(f"{finding.measured} {[round(first, 1) for first in firsts]}")
-    if not rig.quick:
-        finding.expect(median(firsts) < 3 * median(others) + 5, "slow")
+    finding.expect_fast(median(firsts) < 3 * median(others) + 5, "slow")
     return finding
