@@ -98,7 +98,10 @@ def test_a_connection_that_died_is_replaced_before_the_next_round(alice, porch, 
     rule_for(alice)
     hear(9.5, after_s=60)
     connection.ensure_connection()
-    connection.connection.close()
+    if settings.EMBEDDED_DATABASE:  # a file hangs up on nobody
+        connection.close()
+    else:
+        connection.connection.close()
     connection.errors_occurred = True
     tasks.evaluate_sensors(sensor_ids=[int(porch.mac)])
     assert AlertEvent.objects.count() == 1
