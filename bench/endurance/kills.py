@@ -146,35 +146,26 @@ def _post_amid(running: Running, posts: Posts, kill: Callable[[], None]) -> list
     """POSTS acknowledged posts, evenly interrupted by KILLS calls of `kill`."""
     clients = Clients(running.port, posts, CONNECTIONS)
     killing_over = threading.Event()
-    failed: list[Exception] = []
-
-    def acknowledged() -> int:
-        return sum(1 for answer in list(clients.answers) if answer.status == 200)
-
-    def kill_all() -> None:
-        try:
-            for number in range(KILLS):
-                while acknowledged() < POSTS * (number + 0.5) / KILLS:
-                    time.sleep(0.02)
-                time.sleep(random.random() / 10)  # noqa: S311  # anywhere in a transaction
-                kill()
-        except Exception as error:  # noqa: BLE001  # the main thread raises it
-            failed.append(error)
-        killing_over.set()
-
-    killer = threading.Thread(target=kill_all)
-    killer.start()
-    done = [0, 0]  # answers looked at, of which were 200
+    looked, acknowledged = 0, 0
 
     def is_over() -> bool:
-        done[1] += sum(1 for answer in clients.answers[done[0] :] if answer.status == 200)
-        done[0] = len(clients.answers)
-        return bool(failed) or (done[1] >= POSTS and killing_over.is_set())
+        nonlocal looked, acknowledged
+        acknowledged += sum(1 for answer in clients.answers[looked:] if answer.status == 200)
+        looked = len(clients.answers)
+        return acknowledged >= POSTS and killing_over.is_set()
 
-    run(lambda: clients.closed_loop(is_over))
-    killer.join()
-    if failed:
-        raise failed[0]
+    # What is started by a thread ends with it (tests.services), so the kills are in this one.
+    posting = threading.Thread(target=run, args=[lambda: clients.closed_loop(is_over)])
+    posting.start()
+    try:
+        for number in range(KILLS):
+            while posting.is_alive() and acknowledged < POSTS * (number + 0.5) / KILLS:
+                time.sleep(0.02)
+            time.sleep(random.random() / 10)  # noqa: S311  # anywhere in a transaction
+            kill()
+    finally:
+        killing_over.set()
+        posting.join()
     return clients.answers
 
 
