@@ -4,6 +4,7 @@ import random
 import threading
 import time
 from collections.abc import Callable
+from math import inf
 
 import psutil
 
@@ -26,6 +27,7 @@ from bench.servers import PostgreSQL, Running, settle
 POSTS = 20_000
 KILLS = 10
 CONNECTIONS = 64
+APART_S = 6.0  # sooner, granian takes it for a crash loop and ends
 OUTAGE_S = 1.0  # that PostgreSQL stays away
 PAUSED_S = 12.0
 ANSWERED_S = 3.0  # in an outage; a gateway waits for 15
@@ -44,7 +46,7 @@ def _web_killed(rig: Rig, contestant: Contestant) -> Finding:
         def kill() -> None:
             random.choice(wait_for_workers(running)).kill()  # noqa: S311  # no secret
 
-        answers = _post_amid(running, posts, kill)
+        answers = _post_amid(running, posts, kill, apart_s=APART_S)
         finding.measured = _told(finding, answers)
         missing = lost(posts, answers, running.storage)
     finding.expect(not missing, f"{missing} acknowledged posts are not there")
@@ -142,11 +144,13 @@ def _crash(server: PostgreSQL) -> float:
     return time.monotonic()
 
 
-def _post_amid(running: Running, posts: Posts, kill: Callable[[], None]) -> list[Answer]:
-    """POSTS acknowledged posts, evenly interrupted by KILLS calls of `kill`."""
+def _post_amid(
+    running: Running, posts: Posts, kill: Callable[[], None], *, apart_s: float = 0
+) -> list[Answer]:
+    """POSTS acknowledged posts, evenly interrupted by KILLS calls of `kill`, `apart_s` apart."""
     clients = Clients(running.port, posts, CONNECTIONS)
     killing_over = threading.Event()
-    looked, acknowledged = 0, 0
+    looked, acknowledged, allowed = 0, 0, 0.0
 
     def is_over() -> bool:
         nonlocal looked, acknowledged
@@ -155,15 +159,20 @@ def _post_amid(running: Running, posts: Posts, kill: Callable[[], None]) -> list
         return acknowledged >= POSTS and killing_over.is_set()
 
     # What is started by a thread ends with it (tests.services), so the kills are in this one.
-    posting = threading.Thread(target=run, args=[lambda: clients.closed_loop(is_over)])
+    posting = threading.Thread(
+        target=run, args=[lambda: clients.closed_loop(is_over, lambda: acknowledged > allowed)]
+    )
     posting.start()
     try:
         for number in range(KILLS):
+            allowed = POSTS * (number + 1) / KILLS
             while posting.is_alive() and acknowledged < POSTS * (number + 0.5) / KILLS:
                 time.sleep(0.02)
             time.sleep(random.random() / 10)  # noqa: S311  # anywhere in a transaction
             kill()
+            time.sleep(apart_s)
     finally:
+        allowed = inf
         killing_over.set()
         posting.join()
     return clients.answers
