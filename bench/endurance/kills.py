@@ -4,6 +4,7 @@ import random
 import threading
 import time
 from collections.abc import Callable
+from math import inf
 
 import psutil
 
@@ -24,8 +25,9 @@ from bench.endurance.rig import Finding, Rig, say, web_workers
 from bench.servers import PostgreSQL, Running, settle
 
 POSTS = 20_000
-KILLS = 10
+KILLS, QUICK_KILLS = 10, 5
 CONNECTIONS = 64
+APART_S = 7.0  # sooner, granian takes it for a crash loop and ends
 OUTAGE_S = 1.0  # that PostgreSQL stays away
 PAUSED_S = 12.0
 ANSWERED_S = 3.0  # in an outage; a gateway waits for 15
@@ -44,8 +46,8 @@ def _web_killed(rig: Rig, contestant: Contestant) -> Finding:
         def kill() -> None:
             random.choice(wait_for_workers(running)).kill()  # noqa: S311  # no secret
 
-        answers = _post_amid(running, posts, kill)
-        finding.measured = _told(finding, answers)
+        answers = _post_amid(running, posts, kill, _kills(rig), apart_s=APART_S)
+        finding.measured = _told(finding, answers, _kills(rig))
         missing = lost(posts, answers, running.storage)
     finding.expect(not missing, f"{missing} acknowledged posts are not there")
     finding.expect(set(statuses(answers)) <= {200, 429, 503, LOST}, "odd answers")
@@ -68,7 +70,7 @@ def _postgresql_killed(rig: Rig, contestant: Contestant, finding: Finding) -> No
     with rig.arena.running(contestant) as running:
         settle(running)
         workers = {process.pid for process in web_workers(running)}
-        answers = _post_amid(running, posts, lambda: recoveries.append(_crash(server)))
+        answers = _post_amid(running, posts, lambda: recoveries.append(_crash(server)), _kills(rig))
         missing = lost(posts, answers, running.storage)
         replaced = workers != {process.pid for process in web_workers(running)}
     served_again = [
@@ -78,7 +80,7 @@ def _postgresql_killed(rig: Rig, contestant: Contestant, finding: Finding) -> No
     refused = [answer for answer in answers if answer.status == 503]
     slowest_s = max(answer.latency_s for answer in answers)
     finding.measured = (
-        f"{_told(finding, answers)}; 503 after {quantile_ms(refused, 0.5):.0f} ms (median), "
+        f"{_told(finding, answers, _kills(rig))}; 503 after {quantile_ms(refused, 0.5):.0f} ms (median), "
         f"{quantile_ms(refused, 1):.0f} ms at most; "
         f"200 again {max(served_again):.1f} s after the database is up"
     )
@@ -142,43 +144,45 @@ def _crash(server: PostgreSQL) -> float:
     return time.monotonic()
 
 
-def _post_amid(running: Running, posts: Posts, kill: Callable[[], None]) -> list[Answer]:
-    """POSTS acknowledged posts, evenly interrupted by KILLS calls of `kill`."""
+def _post_amid(
+    running: Running, posts: Posts, kill: Callable[[], None], kills: int, *, apart_s: float = 0
+) -> list[Answer]:
+    """POSTS acknowledged posts, evenly interrupted by so many `kills`, `apart_s` apart."""
     clients = Clients(running.port, posts, CONNECTIONS)
     killing_over = threading.Event()
-    failed: list[Exception] = []
-
-    def acknowledged() -> int:
-        return sum(1 for answer in list(clients.answers) if answer.status == 200)
-
-    def kill_all() -> None:
-        try:
-            for number in range(KILLS):
-                while acknowledged() < POSTS * (number + 0.5) / KILLS:
-                    time.sleep(0.02)
-                time.sleep(random.random() / 10)  # noqa: S311  # anywhere in a transaction
-                kill()
-        except Exception as error:  # noqa: BLE001  # the main thread raises it
-            failed.append(error)
-        killing_over.set()
-
-    killer = threading.Thread(target=kill_all)
-    killer.start()
-    done = [0, 0]  # answers looked at, of which were 200
+    looked, acknowledged, allowed = 0, 0, 0.0
 
     def is_over() -> bool:
-        done[1] += sum(1 for answer in clients.answers[done[0] :] if answer.status == 200)
-        done[0] = len(clients.answers)
-        return bool(failed) or (done[1] >= POSTS and killing_over.is_set())
+        nonlocal looked, acknowledged
+        acknowledged += sum(1 for answer in clients.answers[looked:] if answer.status == 200)
+        looked = len(clients.answers)
+        return acknowledged >= POSTS and killing_over.is_set()
 
-    run(lambda: clients.closed_loop(is_over))
-    killer.join()
-    if failed:
-        raise failed[0]
+    # What is started by a thread ends with it (tests.services), so the kills are in this one.
+    posting = threading.Thread(
+        target=run, args=[lambda: clients.closed_loop(is_over, lambda: acknowledged > allowed)]
+    )
+    posting.start()
+    try:
+        for number in range(kills):
+            allowed = POSTS * (number + 1) / kills
+            while posting.is_alive() and acknowledged < POSTS * (number + 0.5) / kills:
+                time.sleep(0.02)
+            time.sleep(random.random() / 10)  # noqa: S311  # anywhere in a transaction
+            kill()
+            time.sleep(apart_s)
+    finally:
+        allowed = inf
+        killing_over.set()
+        posting.join()
     return clients.answers
 
 
-def _told(finding: Finding, answers: list[Answer]) -> str:
+def _kills(rig: Rig) -> int:
+    return QUICK_KILLS if rig.quick else KILLS
+
+
+def _told(finding: Finding, answers: list[Answer], kills: int) -> str:
     counts = statuses(answers)
     others = ", ".join(
         f"{count:,} {'broken or refused connections' if status == LOST else f'answered {status}'}"
@@ -186,7 +190,7 @@ def _told(finding: Finding, answers: list[Answer]) -> str:
         if status != 200
     )
     text = (
-        f"{counts[200]:,} acknowledged, {KILLS} kills, nothing lost; {others}; "
+        f"{counts[200]:,} acknowledged, {kills} kills, nothing lost; {others}; "
         f"nobody was answered 200 for {longest_gap_s(answers):.1f} s at most"
     )
     say(f"{finding.fault}, {finding.database}: {text}")

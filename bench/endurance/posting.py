@@ -21,7 +21,7 @@ from bench.system import BenchError
 
 LOST = 0  # in place of a status: the connection was refused, or it closed without an answer
 PATIENCE_S = 15.0  # of a gateway
-PAUSE_S = 0.1  # before a client connects again to a server that is gone
+PAUSE_S = 0.1  # before a client tries again, so that recovering has the machine to itself
 _HEAD = COMMON_HEAD.encode()
 
 
@@ -95,14 +95,19 @@ class Clients:
         self.answers: list[Answer] = []
         self.unsent = 0  # at a given rate: no connection was free
 
-    async def closed_loop(self, is_over: Callable[[], bool]) -> None:
-        """Each posts as soon as it is answered, until `is_over`."""
+    async def closed_loop(
+        self, is_over: Callable[[], bool], is_paused: Callable[[], bool] = lambda: False
+    ) -> None:
+        """Each posts as soon as it is answered, except while `is_paused`, until `is_over`."""
         clients = [_Client(self._port) for _ in range(self._connections)]
 
         async def post_on(client: _Client) -> None:
             while not is_over():
+                if is_paused():
+                    await asyncio.sleep(PAUSE_S)
+                    continue
                 answer = await self._post(client)
-                if answer.status == LOST:
+                if answer.status in {LOST, 503}:
                     await asyncio.sleep(PAUSE_S)
 
         await asyncio.gather(*map(post_on, clients))
