@@ -10,9 +10,9 @@ from rest_framework import serializers
 from ruuvinet.lib.api import InvalidFormat
 from ruuvinet.lib.http import normal_network
 from ruuvinet.lib.mac import Mac
-from ruuvinet.lib.serializers import MAX_UNIX_S
 from sensors.secret import digits_of
 
+LATEST_UNIX_S = 2**31 - 1  # January 2038, the end of many clocks
 MAX_GATEWAYS = 10_000  # in one call; imports take more
 
 
@@ -80,7 +80,7 @@ class NetworkRequest(StrictSerializer):
     ipAddress = IpAddress(max_length=64)
     reason = serializers.CharField(required=False, allow_blank=True, max_length=255)
     expiresAt = serializers.IntegerField(
-        required=False, allow_null=True, min_value=1, max_value=MAX_UNIX_S
+        required=False, allow_null=True, min_value=1, max_value=LATEST_UNIX_S
     )
 
     def validate_expiresAt(self, expires_at: int | None) -> int | None:
