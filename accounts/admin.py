@@ -11,7 +11,7 @@ from django.utils import timezone
 from django.utils.html import format_html
 
 from accounts import mail
-from accounts.console import AuditedAdmin, ReadOnlyAdmin
+from accounts.console import AuditedAdmin, ReadOnly
 from accounts.models import AccessToken, AuditEntry, OutgoingMail, User, UserSetting
 
 
@@ -60,7 +60,7 @@ class UserAdmin(AuditedAdmin[User], DjangoUserAdmin[User]):
 
 
 @admin.register(AuditEntry)
-class AuditEntryAdmin(ReadOnlyAdmin[AuditEntry]):
+class AuditEntryAdmin(ReadOnly, admin.ModelAdmin[AuditEntry]):
     list_display = ("at", "actor", "address", "action", "about", "result")
     list_filter = ("kind", "result")
     search_fields = ("actor", "address", "action", "about")

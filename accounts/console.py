@@ -78,8 +78,8 @@ class AuditedAdmin(admin.ModelAdmin[ModelT]):
         )
 
 
-class ReadOnlyAdmin(admin.ModelAdmin[ModelT]):
-    """What happened is shown, not edited."""
+class ReadOnly:
+    """For pages and tables within them: what happened is shown, not edited."""
 
     def has_add_permission(self, request: HttpRequest, obj: Any = None) -> bool:
         return False

@@ -25,6 +25,7 @@ log = logging.getLogger(__name__)
 LANGUAGES = ("en", "fi", "sv")
 SIGN_IN = "SignIn"  # AccountVerification or ResetCredentials: which one is decided by the worker
 KEPT_FOR = timedelta(days=30)
+_SWITCHES = ("DISABLE_EMAIL_NOTIFICATIONS", "disable_emails")  # the latter in old apps
 # What people may switch off; codes and invitations they may not, or they could not sign in.
 NOTIFICATIONS = {"ShareNotification", "UnshareNotification", "UnshareByShareeNotification"}
 
@@ -154,7 +155,9 @@ def tidy(*, now: datetime) -> None:
 # --- Words ---------------------------------------------------------------------------------
 def render(mail: OutgoingMail) -> tuple[str, str, str]:
     """Subject, text and HTML of a mail."""
-    variables = json.loads(mail.variables)
+    # One line each: the name of a sensor must not become a subject or a paragraph of its own.
+    given = json.loads(mail.variables)
+    variables = {name: " ".join(str(value).split()) for name, value in given.items()}
     name = f"mail/{_language(mail.address)}/{_template(mail)}.txt"
     # Plain text: what people call their sensors is escaped once, in the HTML.
     plain = Context(variables, autoescape=False)
@@ -201,5 +204,5 @@ def _language(address: str) -> str:
 
 
 def _is_unwanted(address: str) -> bool:
-    switch = UserSetting.objects.filter(user__email=address, name="DISABLE_EMAIL_NOTIFICATIONS")
+    switch = UserSetting.objects.filter(user__email=address, name__in=_SWITCHES)
     return switch.filter(value__in=["1", "true"]).exists()

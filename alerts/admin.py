@@ -14,9 +14,11 @@ from django.urls import URLPattern, path, reverse
 from django.utils import timezone
 from django.utils.html import format_html
 
-from alerts.models import AlertEvent, AlertRule, Delivery, PushToken, Webhook
+from accounts.console import AuditedAdmin, ReadOnly
+from alerts.models import AlertEvent, AlertRule, Delivery, PushToken, Webhook, quantity, short
 from alerts.selectors import timeline
 from alerts.services import configure_rule
+from alerts.transports.webhook import ensure_url
 from ruuvinet.lib.mac import Mac
 
 TIMELINE_EVENTS = 200
@@ -32,17 +34,17 @@ def timeline_link(row: AlertRule | AlertEvent) -> str:
 
 
 @admin.register(AlertRule)
-class AlertRuleAdmin(admin.ModelAdmin[AlertRule]):
+class AlertRuleAdmin(AuditedAdmin[AlertRule]):
     list_display = (
-        "__str__",
+        "type",
         timeline_link,
         "min",
         "max",
         "delay_s",
-        "user",
         "enabled",
         "triggered",
         "triggered_at",
+        "user",
     )
     list_filter = ("triggered", "enabled", "type")
     list_select_related = ("sensor", "user")
@@ -69,19 +71,6 @@ class AlertRuleAdmin(admin.ModelAdmin[AlertRule]):
         configure_rule(obj, at=obj.updated_at)
 
 
-class _ReadOnly:
-    """History is shown, not edited."""
-
-    def has_add_permission(self, request: HttpRequest, obj: Any = None) -> bool:
-        return False
-
-    def has_change_permission(self, request: HttpRequest, obj: Any = None) -> bool:
-        return False
-
-    def has_delete_permission(self, request: HttpRequest, obj: Any = None) -> bool:
-        return False
-
-
 class Bar(NamedTuple):
     """One event on the time axis, in percent of its width."""
 
@@ -99,31 +88,55 @@ def lanes(events: Sequence[AlertEvent], now: datetime) -> dict[str, list[Bar]]:
         if ended > begin:
             left = 100 * ((opened - begin) / whole)
             bar = Bar(event, left, max(100 * ((ended - opened) / whole), 0.4))
-            found.setdefault(str(event.get_type_display()).partition(",")[0], []).append(bar)
+            found.setdefault(quantity(event.type), []).append(bar)
     return found
 
 
-class DeliveryInline(_ReadOnly, admin.TabularInline[Delivery, AlertEvent]):
+class DeliveryInline(ReadOnly, admin.TabularInline[Delivery, AlertEvent]):
     model = Delivery
     fields = ("__str__", "status", "outcome", "attempts", "created_at", "sent_at")
     readonly_fields = fields
 
 
+class OpenFilter(admin.SimpleListFilter):
+    title, parameter_name = "state", "state"
+
+    def lookups(self, request: HttpRequest, model_admin: Any) -> list[tuple[str, str]]:
+        return [("open", "open"), ("resolved", "resolved")]
+
+    def queryset(
+        self, request: HttpRequest, queryset: QuerySet[AlertEvent]
+    ) -> QuerySet[AlertEvent]:
+        known = {"open": True, "resolved": False}
+        if self.value() not in known:
+            return queryset
+        return queryset.filter(resolved_at__isnull=known[str(self.value())])
+
+
 @admin.register(AlertEvent)
-class AlertEventAdmin(_ReadOnly, admin.ModelAdmin[AlertEvent]):
+class AlertEventAdmin(ReadOnly, admin.ModelAdmin[AlertEvent]):
     list_display = (
         "sensor_name",
-        timeline_link,
-        "type",
-        "trigger",
-        "value",
-        "threshold",
-        "user",
+        "what",
+        "measured",
         "opened_at",
         "resolved_at",
         "told",
+        "timeline_of",
+        "user",
     )
-    list_filter = (("resolved_at", admin.EmptyFieldListFilter), "type")
+    list_filter = (OpenFilter, "type")
+    fields = (
+        "rule",
+        "user",
+        "timeline_of",
+        "sensor_name",
+        "what",
+        "measured",
+        "description",
+        "opened_at",
+        "resolved_at",
+    )
     list_select_related = ("user",)
     ordering = ("-opened_at",)
     search_fields = ("sensor_name", "user__email")
@@ -167,21 +180,31 @@ class AlertEventAdmin(_ReadOnly, admin.ModelAdmin[AlertEvent]):
         }
         return TemplateResponse(request, "admin/alerts/timeline.html", context)
 
+    @admin.display(description="sensor", ordering="sensor")
+    def timeline_of(self, event: AlertEvent) -> str:
+        return timeline_link(event)
+
+    @admin.display(description="what", ordering="type")
+    def what(self, event: AlertEvent) -> str:
+        return event.what
+
+    @admin.display(description="value", ordering="value")
+    def measured(self, event: AlertEvent) -> str:
+        return short(event.value)
+
     @admin.display(description="told")
     def told(self, event: AlertEvent) -> str:
         return f"{vars(event)['sent']} of {vars(event)['all']}"
 
 
 @admin.register(Delivery)
-class DeliveryAdmin(_ReadOnly, admin.ModelAdmin[Delivery]):
+class DeliveryAdmin(ReadOnly, admin.ModelAdmin[Delivery]):
     list_display = (
-        "event",
-        "channel",
         "__str__",
+        "of_event",
         "status",
         "outcome",
         "attempts",
-        "created_at",
         "sent_at",
     )
     list_filter = ("status", "channel")
@@ -198,6 +221,12 @@ class DeliveryAdmin(_ReadOnly, admin.ModelAdmin[Delivery]):
     )
     ordering = ("-created_at",)
     actions = ("retry_now",)
+
+    @admin.display(description="event")
+    def of_event(self, delivery: Delivery) -> str:
+        # A link, and Django lets those that are foreign keys break no line.
+        url = reverse("admin:alerts_alertevent_change", args=[delivery.event_id])
+        return format_html('<a href="{}">{}</a>', url, delivery.event)
 
     def has_retry_permission(self, request: HttpRequest) -> bool:
         return request.user.has_perm("alerts.change_delivery")
@@ -216,7 +245,7 @@ class DeliveryAdmin(_ReadOnly, admin.ModelAdmin[Delivery]):
 
 
 @admin.register(PushToken)
-class PushTokenAdmin(admin.ModelAdmin[PushToken]):
+class PushTokenAdmin(AuditedAdmin[PushToken]):
     list_display = (
         "__str__",
         "user",
@@ -253,6 +282,13 @@ class WebhookForm(forms.ModelForm[Webhook]):
         model = Webhook
         fields = ("user", "url", "secret")
 
+    def clean_url(self) -> str:
+        try:
+            ensure_url(self.cleaned_data["url"])
+        except ValueError as error:
+            raise forms.ValidationError(f"Alerts cannot go there: {error}.") from error
+        return str(self.cleaned_data["url"])
+
     def clean_secret(self) -> str:
         secret = str(self.cleaned_data["secret"] or self.instance.secret)
         if not self.instance.pk and not self.cleaned_data["secret"]:
@@ -261,7 +297,7 @@ class WebhookForm(forms.ModelForm[Webhook]):
 
 
 @admin.register(Webhook)
-class WebhookAdmin(admin.ModelAdmin[Webhook]):
+class WebhookAdmin(AuditedAdmin[Webhook]):
     form = WebhookForm
     list_display = ("user", "__str__", "created_at", "retired_at", "retired_reason")
     list_select_related = ("user",)

@@ -6,8 +6,8 @@ the transport's own senders, so that a channel whose server hangs delays no othe
 
 import logging
 import threading
-from collections import defaultdict
-from collections.abc import Callable, Collection, Iterable
+from collections import Counter, defaultdict
+from collections.abc import Callable, Collection, Iterable, Mapping
 from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
 from dataclasses import dataclass
 from datetime import datetime
@@ -34,6 +34,8 @@ log = logging.getLogger(__name__)
 
 # Taken for each sender: enough to keep it busy, few enough to be done long before the lease ends.
 TAKEN_PER_SENDER = 4
+# Of the lease, that must be left when an attempt begins: otherwise another worker sends it too.
+MARGIN = LEASE / 4
 Channel, Status = Delivery.Channel, Delivery.Status
 
 
@@ -51,17 +53,34 @@ class Outcome:
 
 # --- Taking and noting ---------------------------------------------------------------------
 @transaction.atomic
-def claim_deliveries(*, channel: str, now: datetime, limit: int) -> list[Delivery]:
-    """Take due deliveries for the length of LEASE, those that wait longest first."""
-    due = Delivery.objects.due(now).filter(channel=channel).order_by("next_attempt_at")
-    unlocked = due.select_for_update(skip_locked=True, of=("self",))
-    taken = list(unlocked.select_related("event__user")[:limit])
+def claim_deliveries(
+    *,
+    channel: str,
+    now: datetime,
+    limit: int,
+    each: int = 0,
+    flying: Mapping[str, int] | None = None,
+) -> list[Delivery]:
+    """Take due deliveries for the length of LEASE, those that wait longest first.
+
+    With `each`, at most so many of one address, together with those of it that are `flying`.
+    """
+    of_address = Counter(flying or {})
+    busy = [address for address, count in of_address.items() if 0 < each <= count]
+    due = Delivery.objects.due(now).filter(channel=channel).exclude(address__in=busy)
+    unlocked = due.order_by("next_attempt_at").select_for_update(skip_locked=True, of=("self",))
+    taken = []
+    for delivery in unlocked.select_related("event__user")[:limit]:
+        of_address[delivery.address] += 1
+        if not each or of_address[delivery.address] <= each:
+            taken.append(delivery)
     if taken:
         ids = [delivery.pk for delivery in taken]
         leased = Delivery.objects.filter(pk__in=ids)
         leased.update(next_attempt_at=now + LEASE, attempts=F("attempts") + 1)
     for delivery in taken:
         delivery.attempts += 1
+        delivery.next_attempt_at = now + LEASE
     return taken
 
 
@@ -144,17 +163,26 @@ def _drain(channel: str, clock: Callable[[], datetime]) -> None:
     transport = transport_for(channel)
     senders = _senders(channel, transport.senders)
     room = transport.senders * TAKEN_PER_SENDER
-    flying: set[Future[Outcome]] = set()
+    flying: dict[Future[Outcome], str] = {}  # and the address of each
     more = True
     while more or flying:
         if more and len(flying) <= room // 2:
-            taken = claim_deliveries(channel=channel, now=clock(), limit=room - len(flying))
+            taken = claim_deliveries(
+                channel=channel,
+                now=clock(),
+                limit=room - len(flying),
+                each=transport.each,
+                flying=Counter(flying.values()),
+            )
             more = bool(taken)
             jobs, ended = prepare(taken, transport, now=clock())
             note(ended, now=clock())
-            flying |= {senders.submit(job, clock) for job in jobs}
-        landed, flying = wait(flying, return_when=FIRST_COMPLETED) if flying else (set(), flying)
-        note([each.result() for each in landed], now=clock())
+            flying |= {senders.submit(job, clock): address for job, address in jobs}
+        landed = wait(flying, return_when=FIRST_COMPLETED).done if flying else set()
+        note([future.result() for future in landed], now=clock())
+        for future in landed:
+            del flying[future]
+        more = more or bool(transport.each and landed)  # an address may be free again
 
 
 @cache
@@ -184,14 +212,17 @@ Job = Callable[[Callable[[], datetime]], Outcome]
 
 def prepare(
     taken: Collection[Delivery], transport: Transport, *, now: datetime
-) -> tuple[list[Job], list[Outcome]]:
-    """What the senders shall do, and the outcomes of what cannot be sent. A few queries."""
+) -> tuple[list[tuple[Job, str]], list[Outcome]]:
+    """What the senders shall do, each with its address, and the outcomes of what cannot be sent.
+
+    A few queries.
+    """
     if not taken:
         return [], []
     users = {delivery.event.user_id for delivery in taken}
     wanted = {(user, *each) for user, found in destinations_of(users).items() for each in found}
     destinations, preferences = _destinations(taken), preferences_of(users)
-    jobs: list[Job] = []
+    jobs: list[tuple[Job, str]] = []
     ended: list[Outcome] = []
     for delivery in taken:
         user = delivery.event.user_id
@@ -205,7 +236,8 @@ def prepare(
         elif now > delivery.created_at + GIVE_UP_AFTER:
             ended.append(Outcome(delivery, Status.FAILED, delivery.outcome or "it was too late"))
         else:
-            jobs.append(partial(_attempt, transport, delivery, destination, preferences[user]))
+            job = partial(_attempt, transport, delivery, destination, preferences[user])
+            jobs.append((job, delivery.address))
     return jobs, ended
 
 
@@ -246,10 +278,13 @@ def _attempt(
     clock: Callable[[], datetime],
 ) -> Outcome:
     """Send one; runs in a sender."""
+    now = clock()
+    if now > delivery.next_attempt_at - MARGIN:
+        return Outcome(delivery, Status.PENDING, "waited for a sender", next_attempt_at=now)
     what = f"{delivery.channel} {delivery.pk}"  # neither address nor token belongs into a log
     try:
         notification = notification_for(
-            delivery.event, preferences, language=destination.language, now=clock()
+            delivery.event, preferences, language=destination.language, now=now
         )
         transport.send(notification, destination)
     except DeliveryError as error:

@@ -111,6 +111,8 @@ class AlertRule(models.Model):
         return f"{quantity(self.type)} of {self.sensor_id}"
 
     def clean(self) -> None:
+        if self.type == self.Type.OFFLINE and self.max is None:
+            raise ValidationError("Give an upper limit: for how many seconds it may be silent.")
         if self.type != self.Type.MOVEMENT and self.min is None and self.max is None:
             raise ValidationError("Give a lower limit, an upper limit or both.")
 
@@ -118,6 +120,11 @@ class AlertRule(models.Model):
 def quantity(type_: str) -> str:
     """What a rule type is about, in words and without its unit: `Temperature`."""
     return AlertRule.Type(type_).label.partition(",")[0]
+
+
+def short(value: float) -> str:
+    """`value` with two decimals at most: derived quantities have many more than are true."""
+    return f"{value:.2f}".rstrip("0").rstrip(".")
 
 
 class EvaluationMark(models.Model):
@@ -178,11 +185,18 @@ class AlertEvent(models.Model):
         ]
         indexes = [
             # The timeline of a sensor in the console.
-            models.Index(fields=["sensor", "-opened_at"], name="alert_event_of_sensor_by_time")
+            models.Index(fields=["sensor", "-opened_at"], name="alert_event_of_sensor_by_time"),
+            # What is to be forgotten: services.purge_events.
+            models.Index(fields=["resolved_at"], name="alert_event_by_end"),
         ]
 
     def __str__(self) -> str:
-        return f"{self.sensor_name}: {quantity(self.type)} {self.trigger} {self.threshold:g}"
+        return f"{self.sensor_name}: {self.what}"
+
+    @property
+    def what(self) -> str:
+        """How the rule was broken: `Temperature over 8`."""
+        return f"{quantity(self.type)} {self.trigger} {short(self.threshold)}"
 
 
 def _random_token_id() -> int:
@@ -282,5 +296,9 @@ class Delivery(models.Model):
         ]
 
     def __str__(self) -> str:
-        hidden = self.address if self.channel == self.Channel.WEBHOOK else "…" + self.address[-4:]
-        return f"{self.get_channel_display()} {hidden}"
+        return f"{self.get_channel_display()} {self._where}"
+
+    @property
+    def _where(self) -> str:
+        """Of a phone, enough to know it by and too little to push to it."""
+        return f"…{self.address[-4:]}" if self.channel == self.Channel.PUSH else self.address

@@ -91,7 +91,7 @@ def _plan_has(rule: JudgedRule, channel: str) -> bool:
         return rule.limits.push_alert_allowed
     if channel == Delivery.Channel.EMAIL:
         return rule.limits.email_alert_allowed
-    return True  # no plan speaks of webhooks
+    return rule.limits.webhook_alert_allowed
 
 
 def _instant(at: int) -> datetime:

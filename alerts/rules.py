@@ -156,11 +156,11 @@ def judge(rule: Rule, state: State, sample: Sample, now: int) -> Verdict:
 def judge_silence(rule: Rule, state: State, silent_s: int, now: int) -> Verdict:
     """Judge an offline rule at `now`, when its sensor has been silent for `silent_s`.
 
-    Ends no alert: only a sample does, in `judge`.
+    Ends no alert: only a sample does, in `judge`. A lower limit means nothing here.
     """
     if state.triggered:
         return Verdict(state)
-    return _next(rule, state, now, _breach(rule, silent_s))
+    return _next(rule, state, now, _breach(rule._replace(min=None), silent_s))
 
 
 def _heard(rule: Rule, state: State, at: int, now: int) -> Verdict:

@@ -1,6 +1,5 @@
 """Reads that join rooms, as tuned SQL."""
 
-import json
 from collections import defaultdict
 from collections.abc import Collection, Iterator
 from dataclasses import dataclass
@@ -157,9 +156,10 @@ def judged_rules(rules: QuerySet[AlertRule], now: datetime) -> Iterator[JudgedRu
     nobodys = Limits()
     for pk, user, sensor, text, configured_at, t, h, p, owner, type_, low, high, *rest in rows:
         plan = limits.get(owner, nobodys)
-        if type_ == OFFLINE and not plan.offline_alert_allowed:
-            continue
         delay_s, triggered, triggered_at, *remembered = rest
+        # One that triggered before the plan changed must still end when the sensor is heard.
+        if type_ == OFFLINE and not plan.offline_alert_allowed and not triggered:
+            continue
         yield JudgedRule(
             id=pk,
             user_id=user,
@@ -296,9 +296,12 @@ _RULED = """
 """
 
 
-def _among(sensors: Collection[Mac]) -> tuple[str, list[int] | str]:
-    """SQL for "is one of `sensors`", and its one parameter."""
-    ids = [int(sensor) for sensor in sensors]
+def _among(sensors: Collection[Mac]) -> tuple[str, str]:
+    """SQL for "is one of `sensors`", and its one parameter.
+
+    A text: the driver would prepare each number of a list by itself.
+    """
+    ids = ",".join(map(int.__repr__, sensors))
     if connection.vendor == "sqlite":
-        return "IN (SELECT value FROM json_each(%s))", json.dumps(ids)
-    return "= ANY(%s)", ids
+        return "IN (SELECT value FROM json_each(%s))", f"[{ids}]"
+    return "= ANY(%s::bigint[])", f"{{{ids}}}"

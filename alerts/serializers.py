@@ -7,7 +7,8 @@ from typing import Any, TypedDict
 
 from rest_framework import serializers
 
-from alerts.models import AlertRule, PushToken
+from alerts.models import AlertRule, PushToken, Webhook
+from alerts.transports.webhook import ensure_url
 from ruuvinet.lib.api import MissingArgument
 from ruuvinet.lib.mac import Mac
 from ruuvinet.lib.serializers import MacAddress, Timestamp, WireRequest
@@ -175,6 +176,40 @@ class PushTokenItem(TypedDict):
 def push_token_item(token: PushToken) -> PushTokenItem:
     return PushTokenItem(
         id=token.pk, lastAccessed=int(token.last_accessed_at.timestamp()), name=token.name
+    )
+
+
+class WebhookRequest(WireRequest):
+    """`POST /webhooks`."""
+
+    missing = "Missing url."
+
+    url = serializers.CharField(max_length=2000)
+
+    def validate_url(self, url: str) -> str:
+        try:
+            ensure_url(url)
+        except ValueError as error:
+            raise serializers.ValidationError(f"Invalid url: {error}.") from error
+        return url
+
+
+class WebhookItem(TypedDict):
+    """A webhook as its person sees it; never its secret. `retiredAt` is null while it is used."""
+
+    url: str
+    createdAt: int
+    retiredAt: int | None
+    retiredReason: str
+
+
+def webhook_item(webhook: Webhook) -> WebhookItem:
+    retired_at = webhook.retired_at
+    return WebhookItem(
+        url=webhook.url,
+        createdAt=int(webhook.created_at.timestamp()),
+        retiredAt=None if retired_at is None else int(retired_at.timestamp()),
+        retiredReason=webhook.retired_reason,
     )
 
 

@@ -1,18 +1,28 @@
 """Verbs on alerts that people and ingest start: rules, push tokens, the wake-up."""
 
 import logging
+import secrets
 from collections.abc import Collection, Mapping
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Any
 
 from celery import current_app
+from django.conf import settings
 from django.db import transaction
 from django.db.models.functions import Greatest
 from django.utils import timezone
 from kombu.exceptions import ChannelError, KombuError
 
 from accounts.models import User
-from alerts.models import AlertEvent, AlertRule, EvaluationMark, ListeningSpan, PushToken
+from alerts.models import (
+    AlertEvent,
+    AlertRule,
+    Delivery,
+    EvaluationMark,
+    ListeningSpan,
+    PushToken,
+    Webhook,
+)
 from alerts.offline import LISTENING_GAP_S
 from alerts.rules import MOVEMENT, OFFLINE
 from alerts.selectors import ruled_sensors
@@ -197,6 +207,36 @@ def unregister_push_token(*, token: str | None, token_id: int | None) -> None:
         known = known | PushToken.objects.filter(pk=token_id)
     if not known.delete()[0]:
         raise UnknownPushToken
+
+
+def set_webhook(*, user: User, url: str, at: datetime) -> Webhook:
+    """Tell `user` through `url` from now on, in place of what was there, with a new secret."""
+    webhook, _ = Webhook.objects.update_or_create(
+        user=user,
+        defaults={
+            "url": url,
+            "secret": secrets.token_urlsafe(),
+            "created_at": at,
+            "retired_at": None,
+            "retired_reason": "",
+        },
+    )
+    return webhook
+
+
+PURGED_AT_ONCE = 1000  # in one statement: on SQLite nobody else can write meanwhile
+
+
+def purge_events(at: datetime) -> int:
+    """Forget events that ended ALERT_RETENTION_DAYS ago, and who was told; returns how many."""
+    before = at - timedelta(days=settings.ALERT_RETENTION_DAYS)
+    ended = AlertEvent.objects.filter(resolved_at__lt=before).order_by("resolved_at")
+    purged = 0
+    while ids := list(ended.values_list("pk", flat=True)[:PURGED_AT_ONCE]):
+        with transaction.atomic():
+            Delivery.objects.filter(event__in=ids).delete()
+            purged += AlertEvent.objects.filter(pk__in=ids).delete()[0]
+    return purged
 
 
 def note_listening(at: datetime) -> None:

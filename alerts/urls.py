@@ -7,4 +7,5 @@ urlpatterns = [
     path("push-register", views.PushRegister.as_view()),
     path("push-unregister", views.PushUnregister.as_view()),
     path("push-list", views.PushList.as_view()),
+    path("webhooks", views.Webhooks.as_view()),
 ]

@@ -28,8 +28,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
     options = _options(arguments)
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))  # so that everything is tidied up
     contestants = [c for c in CONTESTANTS if not options.only or c.name in options.only]
-    if options.with_worker:
+    if options.with_worker or options.ruled:
         contestants = [c.with_worker() for c in contestants]
+    if options.ruled:
+        contestants += [c.with_rules(options.ruled) for c in contestants if c.is_ours]
     try:
         with ExitStack() as stack:
             folder = Path(
@@ -67,7 +69,13 @@ def _run(
     report = Report(
         machine,
         measure_generator(generator, folder),
-        {"rounds": options.rounds, "seconds": options.seconds, "with_worker": options.with_worker},
+        {
+            "rounds": options.rounds,
+            "seconds": options.seconds,
+            "with_worker": options.with_worker or bool(options.ruled),
+            "ruled": options.ruled,
+        },
+        contestants,
     )
     for round_ in range(options.rounds):
         # Nobody always comes first, or after the same one.
@@ -99,10 +107,21 @@ def _options(arguments: Sequence[str] | None) -> argparse.Namespace:
         "--with-worker", action="store_true", help="run RuuviNet's worker and timetable as well"
     )
     parser.add_argument(
+        "--ruled", type=_share, default=0.0, metavar="SHARE",
+        help="measure RuuviNet, with its worker, also with alert rules on this share of the sensors",
+    )  # fmt: skip
+    parser.add_argument(
         "--folder", type=Path, default=Path("/var/tmp"), help="on the disk to measure"  # noqa: S108
     )  # fmt: skip
     parser.add_argument("--posts", type=int, help="bodies to prepare for each contestant")
     return parser.parse_args(arguments)
+
+
+def _share(text: str) -> float:
+    share = float(text)
+    if not 0 < share <= 1:
+        raise argparse.ArgumentTypeError("a share is more than 0 and at most 1")
+    return share
 
 
 _started = time.monotonic()

@@ -127,6 +127,7 @@ class Magazine:
     files: tuple[Path, ...]
     post_bytes: int
     posts: int  # in each file
+    start_s: int  # Unix time of the first round
 
 
 def write_magazine(folder: Path, *, posts: int, threads: int) -> Magazine:
@@ -140,7 +141,7 @@ def write_magazine(folder: Path, *, posts: int, threads: int) -> Magazine:
                      [rounds] * threads)
         )  # fmt: skip
     (post_bytes,) = sizes
-    return Magazine(files, post_bytes, rounds * GATEWAYS // threads)
+    return Magazine(files, post_bytes, rounds * GATEWAYS // threads, start)
 
 
 def _write(path: Path, thread: int, threads: int, start: int, rounds: int) -> int:

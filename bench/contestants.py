@@ -6,6 +6,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Literal, NamedTuple
 
+RULED = "-ruled"  # ends the name of one with rules
 DATABASE_FILE = "ruuvinet.sqlite3"  # in RUUVINET_DATA, where RuuviNet puts its own
 
 
@@ -35,6 +36,7 @@ class Contestant:
     prepare: tuple[str, ...]
     serve: tuple[str, ...]
     tables: Tables
+    ruled: float = 0  # the share of the sensors that have an alert rule
 
     @property
     def is_ours(self) -> bool:
@@ -42,6 +44,20 @@ class Contestant:
 
     def with_worker(self) -> "Contestant":
         return replace(self, serve=(*self.serve, "--with-worker")) if self.is_ours else self
+
+    def watched(self) -> "Contestant":
+        """With alert rules on some sensors: bench.ruuvinet."""
+        return replace(self, prepare=(*self.prepare, "--watched"))
+
+    def with_rules(self, share: float) -> "Contestant":
+        """The same, with an alert rule on a share of the sensors; its peer is the one without."""
+        return replace(
+            self,
+            name=self.name + RULED,
+            title=f"{self.title}, {share:.0%} under rules",
+            prepare=(*self.prepare, "--ruled", str(share)),
+            ruled=share,
+        )
 
     def prepare_command(self, keys: Path) -> list[str]:
         return [sys.executable, "-m", *self.prepare, str(keys)]

@@ -1,7 +1,9 @@
 """`python -m bench.faults`: break everything that alerting needs, and count what people are told.
 
-Real PostgreSQL, Redis, workers, timetables, a Firebase emulator and a mail server, each a process
-that can be killed. In each run every other sensor breaks its rule while something is broken; when
+Real PostgreSQL, Redis, web server, workers, timetables, a Firebase emulator and a mail server, each
+a process that can be killed. Readings come as gateways send them, in signed posts to `/record`; only
+where the clock is set back, or wake-ups are not to be sent, are they stored as ingest does it. In
+each run every other sensor breaks its rule while something is broken; when
 all is mended and quiet, events and what arrived at Firebase and at the mail server are counted.
 Waits are a twentieth of the real ones (bench.quick), so that "ten minutes" are half a minute.
 
@@ -17,6 +19,7 @@ import signal
 import subprocess
 import sys
 import tempfile
+import threading
 import time
 import urllib.request
 from collections import Counter
@@ -27,7 +30,10 @@ from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
-from bench.servers import ensure_answers
+from bench.bodies import spell
+from bench.servers import ensure_answers, post
+from gateways.signature import sign
+from gateways.simulator.gateway import Heard, build_body
 from tests.alerts.smtp import MailServer, mail_server
 from tests.services import (
     ENVIRONMENT,
@@ -42,7 +48,10 @@ from tests.services import (
 SENSORS = 200  # of each fault; every other one breaks its rule
 TAG = "0201061BFF990405{temperature:04X}FFFFFFFF800080008000FFFF00FFFFFFFFFFFFFFFF"
 PATIENCE_S = 120
+GATEWAYS = 10  # which hear the sensors in equal parts
 FIRST = 0xC1_00_00_00_00_00
+FIRST_GATEWAY = 0xC8_25_2D_00_00_00
+SECRET = "00:11:22:33:44:55:66:77"  # noqa: S105  # of gateways that live for minutes
 
 
 @dataclass
@@ -86,6 +95,7 @@ class Rig:
     mail: MailServer
     redis_port: int
     fcm_url: str
+    web_port: int
     first: int = FIRST
     workers: list[subprocess.Popen[bytes]] = field(default_factory=list)
     beats: list[subprocess.Popen[bytes]] = field(default_factory=list)
@@ -113,6 +123,24 @@ class Rig:
 
         with redis.Redis(port=self.redis_port) as client:
             client.flushall()
+
+    def start_web(self) -> None:
+        """The web server of `manage.py serve`, and gateways that it knows."""
+        from django.utils import timezone
+
+        from gateways.services import whitelist
+        from ruuvinet import bootstrap
+        from ruuvinet.lib.mac import Mac
+
+        for number in range(GATEWAYS):
+            whitelist(mac=Mac(FIRST_GATEWAY + number), secret=SECRET, at=timezone.now())
+        start(
+            next(child.argv for child in bootstrap.programs() if child.name == "web"),
+            is_ready=lambda: ensure_answers(self.web_port),
+            not_ready=OSError,
+            log=self.folder / "web.log",
+            stack=self.stack,
+        )
 
     def start_worker(self) -> subprocess.Popen[bytes]:
         worker = self._celery("worker", "--pool", "threads", "--concurrency", "8")
@@ -191,19 +219,37 @@ class Rig:
             for mac, user in zip(self.macs, users, strict=True)
         )
 
-    def hear(self, *, wake: bool = True, offset_s: float = 0, good: bool = False) -> None:
-        """Every sensor reports, as ingest does it; every other one is too warm unless `good`."""
+    def hear(self) -> None:
+        """Every sensor reports through a gateway; every other one is too warm."""
+        at = int(time.time())
+        for number in range(GATEWAYS):
+            heard = [
+                Heard(
+                    mac=spell(mac),
+                    rssi_dbm=-70,
+                    received_at=at,
+                    ble_phy="1M",
+                    ble_chan=37,
+                    ble_tx_power_dbm=None,
+                    data=_payload(mac),
+                )
+                for mac in self.macs[number::GATEWAYS]
+            ]
+            gateway = spell(FIRST_GATEWAY + number)
+            body = build_body(coordinates="", timestamp=at, nonce=at, gw_mac=gateway, heard=heard)
+            head = f"Content-Length: {len(body)}\r\nRuuvi-HMAC-SHA256: {sign(body, SECRET)}"
+            status = post(self.web_port, head.encode(), body)
+            if status != 200:
+                raise SystemExit(f"a gateway was answered {status}")
+
+    def store(self, *, offset_s: float = 0, good: bool = False, wake: bool = True) -> None:
+        """As `hear`, but past the web server, with a clock that is off; all is well if `good`."""
         from alerts.services import wake as wake_up
         from ruuvinet.lib.mac import Mac
         from sensors.services import Reception, store
 
         at = int(time.time() + offset_s)
-        receptions = []
-        for mac in self.macs:
-            temperature_c = 9.5 if mac % 2 and not good else 5.0
-            payload = TAG.format(temperature=round(temperature_c / 0.005))
-            receptions.append(Reception(mac, at, 1, -70, bytes.fromhex(payload)))
-        store(receptions)
+        store(Reception(mac, at, 1, -70, _payload(mac, good=good)) for mac in self.macs)
         if wake:
             for begin in range(0, SENSORS, 20):  # as posts come in: not all at once
                 wake_up([Mac(mac) for mac in self.macs[begin : begin + 20]])
@@ -256,6 +302,11 @@ class Rig:
         result.wrong = len(told.keys() - wanted)
 
 
+def _payload(mac: int, *, good: bool = False) -> bytes:
+    temperature_c = 9.5 if mac % 2 and not good else 5.0
+    return bytes.fromhex(TAG.format(temperature=round(temperature_c / 0.005)))
+
+
 # --- The faults ----------------------------------------------------------------------------
 def nothing(rig: Rig) -> None:
     rig.hear()
@@ -280,7 +331,7 @@ def killed_judging(rig: Rig) -> None:
     from alerts.models import AlertEvent
 
     mine = AlertEvent.objects.filter(sensor__in=rig.macs)
-    rig.hear()
+    threading.Thread(target=rig.hear).start()
     for part in (1, 2):
         rig.wait_until(lambda part=part: mine.count() >= part)  # type: ignore[misc]
         rig.kill_worker()
@@ -289,7 +340,7 @@ def killed_judging(rig: Rig) -> None:
 
 
 def killed_sending(rig: Rig) -> None:
-    rig.hear()
+    threading.Thread(target=rig.hear).start()
     for part in (1, 3):
         rig.wait_until(lambda part=part: rig.pushes().total() >= part * SENSORS // 10)  # type: ignore[misc]
         rig.kill_worker()
@@ -330,17 +381,17 @@ def mail_refused(rig: Rig) -> None:
 
 def clock_set_back(rig: Rig) -> None:
     rig.set_clock(3600)
-    rig.hear(offset_s=3600, good=True)
+    rig.store(offset_s=3600, good=True)
     time.sleep(4)
     rig.set_clock(0)
-    rig.hear()
+    rig.store()
 
 
 def deployed(rig: Rig) -> None:
     """Messages of the code before and of the code after, and a worker that is replaced."""
     from celery import current_app
 
-    rig.hear(wake=False)
+    rig.store(wake=False)
     current_app.send_task("alerts.deliver", kwargs={"delivery_id": 1})
     for mac in rig.macs:
         current_app.send_task(
@@ -398,7 +449,7 @@ def run(faults: list[Fault], folder: Path, stack: ExitStack) -> list[Result]:
     """Make each of `faults` on processes that are started in `folder` and end with `stack`."""
     folder.chmod(0o711)  # PostgreSQL may have to run as somebody else
     (folder / "data").mkdir()
-    redis_port, fcm_port = free_port(), free_port()
+    redis_port, fcm_port, web_port = free_port(), free_port(), free_port()
     mail, mail_port = stack.enter_context(mail_server())
     account = folder / "fcm.json"
     os.environ |= ENVIRONMENT | {
@@ -409,8 +460,9 @@ def run(faults: list[Fault], folder: Path, stack: ExitStack) -> list[Result]:
         "FCM_BASE_URL": f"http://127.0.0.1:{fcm_port}",
         "FCM_SERVICE_ACCOUNT_FILE": str(account),
         "EMAIL_URL": f"smtp://127.0.0.1:{mail_port}",
+        "PORT": str(web_port),
     }
-    rig = Rig(folder, stack, mail, redis_port, os.environ["FCM_BASE_URL"])
+    rig = Rig(folder, stack, mail, redis_port, os.environ["FCM_BASE_URL"], web_port)
     rig.start_redis()
     start(
         [
@@ -433,6 +485,7 @@ def run(faults: list[Fault], folder: Path, stack: ExitStack) -> list[Result]:
 
     call_command("migrate", verbosity=0)
     ensure_partitions(int(time.time()))
+    rig.start_web()
     rig.start_worker()
     rig.start_beat()
     time.sleep(4)

@@ -7,7 +7,7 @@ from pathlib import Path
 from statistics import median
 from typing import Any
 
-from bench.contestants import CONTESTANTS
+from bench.contestants import RULED, Contestant
 from bench.load import Mode
 from bench.measure import GeneratorLimit, Result
 from bench.system import BenchError
@@ -23,11 +23,16 @@ class Report:
     """Everything that was measured, and what follows from it."""
 
     def __init__(
-        self, machine: dict[str, Any], limit: GeneratorLimit, options: dict[str, Any]
+        self,
+        machine: dict[str, Any],
+        limit: GeneratorLimit,
+        options: dict[str, Any],
+        contestants: Sequence[Contestant],
     ) -> None:
         self._machine = machine
         self._limit = limit
         self._options = options
+        self._contestants = contestants
         self.results: list[Result] = []
 
     def medians(self) -> list[dict[str, Any]]:
@@ -45,33 +50,38 @@ class Report:
 
     def ratios(self) -> list[dict[str, Any]]:
         """How many times the requests per second of each peer, compared round by round."""
+        peers = [c.name for c in self._contestants if not c.is_ours]
+        return self._compared([(name, peer) for name in self._ours() for peer in peers])
+
+    def with_rules(self) -> list[dict[str, Any]]:
+        """The same of each contestant with alert rules, its peer being the one without."""
+        ruled = [c.name for c in self._contestants if c.ruled]
+        return self._compared([(name, name.removesuffix(RULED)) for name in ruled])
+
+    def _compared(self, pairs: Iterable[tuple[str, str]]) -> list[dict[str, Any]]:
         rows: list[dict[str, Any]] = []
-        names = self._names()
-        ours = [c.name for c in CONTESTANTS if c.is_ours and c.name in names]
-        peers = [c.name for c in CONTESTANTS if not c.is_ours and c.name in names]
-        for name in ours:
-            for peer in peers:
-                for mode in Mode:
-                    pairs = list(zip(self._of(name, mode), self._of(peer, mode), strict=True))
-                    pairs = [(a, b) for a, b in pairs if a.accepted and b.accepted]
-                    each = [a.requests_s / b.requests_s for a, b in pairs]
-                    cpu = [_cpu_ms_per_request(b) / _cpu_ms_per_request(a) for a, b in pairs]
-                    if each:
-                        rows.append(
-                            {
-                                "contestant": name,
-                                "peer": peer,
-                                "mode": str(mode),
-                                "ratio": median(each),
-                                "lowest": min(each),
-                                "highest": max(each),
-                                "cpu_ratio": median(cpu),
-                            }
-                        )
+        for name, peer in pairs:
+            for mode in Mode:
+                rounds = zip(self._of(name, mode), self._of(peer, mode), strict=True)
+                both = [(a, b) for a, b in rounds if a.accepted and b.accepted]
+                each = [a.requests_s / b.requests_s for a, b in both]
+                cpu = [_cpu_ms_per_request(b) / _cpu_ms_per_request(a) for a, b in both]
+                if each:
+                    rows.append(
+                        {
+                            "contestant": name,
+                            "peer": peer,
+                            "mode": str(mode),
+                            "ratio": median(each),
+                            "lowest": min(each),
+                            "highest": max(each),
+                            "cpu_ratio": median(cpu),
+                        }
+                    )
         return rows
 
     def text(self) -> str:
-        titles = {c.name: c.title for c in CONTESTANTS}
+        titles = {c.name: c.title for c in self._contestants}
         machine, limit = self._machine, self._limit
         medians = self.medians()
         lines = [
@@ -110,6 +120,11 @@ class Report:
                 self._ratio_rows(titles),
             ),
             "",
+            *(
+                f"{titles[row['contestant']]}, {row['mode']}: {row['ratio']:.2f} "
+                f"({row['lowest']:.2f}-{row['highest']:.2f}) of the req/s without rules."
+                for row in self.with_rules()
+            ),
             f"The generator against a server that does nothing: {limit.requests_s:,.0f} req/s, "
             f"{limit.cpu_us_per_request:.0f} us of CPU a request. The fastest contestant got "
             f"{max(row['requests_s'] for row in medians):,.0f} req/s out of it.",
@@ -130,6 +145,7 @@ class Report:
             "generator": asdict(self._limit),
             "medians": self.medians(),
             "ratios": self.ratios(),
+            "with_rules": self.with_rules(),
             "results": [asdict(result) for result in self.results],
         }
         path.write_text(json.dumps(content, indent=2) + "\n")
@@ -144,12 +160,10 @@ class Report:
         ]
 
     def _ours(self) -> list[str]:
-        names = self._names()
-        return [c.name for c in CONTESTANTS if c.is_ours and c.name in names]
+        return [c.name for c in self._contestants if c.is_ours and not c.ruled]
 
     def _names(self) -> list[str]:
-        measured = {result.contestant for result in self.results}
-        return [c.name for c in CONTESTANTS if c.name in measured]
+        return [contestant.name for contestant in self._contestants]
 
     def _of(self, name: str, mode: Mode) -> list[Result]:
         found = [r for r in self.results if r.contestant == name and r.mode == mode]

@@ -8,12 +8,15 @@ import sqlite3
 import subprocess
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import ExitStack, closing, contextmanager, suppress
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
+from urllib.parse import urlsplit
 
+import psutil
 import psycopg
 import redis
 
@@ -55,7 +58,8 @@ class PostgreSQL:
         )
         self._address = f"postgres://postgres@127.0.0.1:{port}"
         settings = [word for item in POSTGRESQL.items() for word in ("-c", "=".join(item))]
-        process = start(
+        self._start = partial(
+            start,
             [programs / "postgres", "-D", data, "-p", str(port), *settings],
             is_ready=lambda: psycopg.connect(self.url("postgres")).close(),
             not_ready=psycopg.OperationalError,
@@ -63,7 +67,28 @@ class PostgreSQL:
             stack=stack,
             **somebody,
         )
-        self.pid = int(process.pid)
+        self.start()
+
+    def start(self) -> None:
+        """Start it, also on what a crash left behind."""
+        self.pid = int(self._start().pid)
+
+    def kill(self) -> None:
+        """End all its processes as a power cut would end them."""
+        kill_tree(self.pid)
+
+    @contextmanager
+    def paused(self) -> Iterator[None]:
+        """None of its processes runs, and none of its connections closes, while this lasts."""
+        top = psutil.Process(self.pid)
+        family = [top, *top.children(recursive=True)]
+        for process in family:
+            process.suspend()
+        try:
+            yield
+        finally:
+            for process in family:
+                process.resume()
 
     def url(self, database: str) -> str:
         return f"{self._address}/{database}"
@@ -148,14 +173,27 @@ class Arena:
         self._folder = folder
         self._keys = keys
         self.postgresql = PostgreSQL(folder, stack)
-        self._redis_url = start_redis(folder, stack)
-        with redis.Redis.from_url(self._redis_url) as client:
-            self._redis_pid = int(client.info("server")["process_id"])
+        self._stack = stack
+        self.redis_url = start_redis(folder, stack)
         self._starts = 0
 
+    @property
+    def redis_pid(self) -> int:
+        with redis.Redis.from_url(self.redis_url) as client:
+            return int(client.info("server")["process_id"])
+
+    def restart_redis(self) -> None:
+        """Start an empty one in the place of the one that was killed."""
+        start_redis(self._folder, self._stack, urlsplit(self.redis_url).port)
+
     @contextmanager
-    def running(self, contestant: Contestant) -> Iterator[Running]:
-        """Prepare and start `contestant`; stop it and drop its data afterwards."""
+    def running(
+        self, contestant: Contestant, more: Mapping[str, str] | None = None
+    ) -> Iterator[Running]:
+        """Prepare and start `contestant`; stop it and drop its data afterwards.
+
+        `more`: environment variables, beside those that say where its parts are.
+        """
         self._starts += 1
         data = self._folder / f"data-{self._starts}"
         data.mkdir()
@@ -168,12 +206,14 @@ class Arena:
                     self.postgresql.fresh_database(f"contestant_{self._starts}")
                 )
                 storage = Storage(contestant, url, data)
-                environment |= {"DATABASE_URL": url, "REDIS_URL": self._redis_url}
+                environment |= {"DATABASE_URL": url, "REDIS_URL": self.redis_url}
             elif not contestant.is_ours:  # ours is embedded: it is told nothing
                 environment["DATABASE_URL"] = f"sqlite:///{storage.file}"
             port = free_port()
             # All that the settings read, so that neither shell nor `.env` changes what runs.
-            somewhere = os.environ | ENVIRONMENT | environment | {"PORT": str(port)}
+            somewhere = (
+                os.environ | ENVIRONMENT | environment | {"PORT": str(port)} | dict(more or {})
+            )
             self._prepare(contestant, somewhere)
             started: list[int] = []
             stack.callback(_kill_groups, started)  # after the friendly end that `start` sees to
@@ -187,7 +227,7 @@ class Arena:
                 )
             started.append(process.pid)
             postgresql = self.postgresql.pid if contestant.database == "postgresql" else None
-            yield Running(port, storage, process.pid, self._redis_pid, postgresql)
+            yield Running(port, storage, process.pid, self.redis_pid, postgresql)
 
     def _prepare(self, contestant: Contestant, environment: dict[str, str]) -> None:
         result = subprocess.run(  # noqa: S603  # our own program, no shell
@@ -224,6 +264,17 @@ def ensure_answers(port: int) -> None:
             connection.getresponse().read()
         except http.client.HTTPException as error:
             raise OSError(str(error)) from error
+
+
+def kill_tree(pid: int) -> None:
+    """`kill -9` for a process and all that descend from it; returns when they are gone."""
+    top = psutil.Process(pid)
+    top.suspend()  # it must not replace those that end before it
+    family = [*top.children(recursive=True), top]
+    for process in family:
+        with suppress(psutil.NoSuchProcess):
+            process.kill()
+    psutil.wait_procs(family, timeout=10)
 
 
 def _kill_groups(leaders: list[int]) -> None:

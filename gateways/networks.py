@@ -6,6 +6,7 @@ import time
 from collections.abc import Callable
 from datetime import datetime
 from ipaddress import ip_address, ip_network
+from typing import Any
 
 from django.db import InterfaceError, OperationalError, transaction
 from django.db.models import Q
@@ -104,20 +105,19 @@ def changed() -> None:
     transaction.on_commit(forget)
 
 
-def block(text: str) -> NetworkRule:
-    """Refuse the address or network `text` from now on. Raises ValueError."""
-    return _decide(text, is_allowed=False)
+def block(text: str, *, reason: str = "", expires_at: datetime | None = None) -> NetworkRule:
+    """Refuse the address or network `text` until `expires_at`. Raises ValueError."""
+    return _decide(text, is_allowed=False, reason=reason, expires_at=expires_at)
 
 
-def allow(text: str) -> NetworkRule:
-    """Let the address or network `text` pass, also inside one that is refused. Raises ValueError."""
-    return _decide(text, is_allowed=True)
+def allow(text: str, *, reason: str = "", expires_at: datetime | None = None) -> NetworkRule:
+    """Let the address or network `text` pass, also inside one that is refused. As `block`."""
+    return _decide(text, is_allowed=True, reason=reason, expires_at=expires_at)
 
 
-def _decide(text: str, *, is_allowed: bool) -> NetworkRule:
-    rule, _ = NetworkRule.objects.update_or_create(
-        network=normal_network(text), defaults={"is_allowed": is_allowed, "expires_at": None}
-    )
+def _decide(text: str, **decision: Any) -> NetworkRule:
+    """In place of all that was decided about this network before."""
+    rule, _ = NetworkRule.objects.update_or_create(network=normal_network(text), defaults=decision)
     changed()
     return rule
 

@@ -14,7 +14,7 @@ from ruuvinet.lib.mac import Mac
 
 log = logging.getLogger(__name__)
 
-GATHERING_S = 0.02  # one question and one message for what many commits bring
+GATHERING_S = 0.1  # one question and one message for what many commits bring
 LISTENING_S = 10.0  # silence of sensors counts only while somebody listens
 CLOSING_S = 2.0
 LARGEST = 50_000  # sensors; the sweep finds those beyond

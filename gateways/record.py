@@ -15,7 +15,7 @@ from gateways.notes import Note
 from gateways.proof import Known, Proof, prove
 from gateways.services import NOTE_INTERVAL, note_credential_used, note_key, note_rejection
 from gateways.shaping import Post, shape
-from gateways.writer import QueueFull, Unavailable, write_now
+from gateways.writer import Unavailable, write_now
 from ruuvinet.lib.api import error_body, success_body
 from ruuvinet.lib.mac import Mac
 
@@ -66,7 +66,7 @@ class Opened(NamedTuple):
     """A body that was read, and the gateway that it names. Nothing is verified yet."""
 
     mac: Mac
-    upload: wire.Upload
+    upload: wire.Upload[Any]
 
 
 class Accepted(NamedTuple):
@@ -92,6 +92,10 @@ class Rejected(Exception):
         self.is_slowed = is_slowed
         given = {"mac": mac, "reason": reason, "address": request.address}
         self.note = Note((mac, reason), note_rejection, given, request.received_at)
+
+
+class QueueFull(Exception):
+    """As many posts are in hand as may be."""
 
 
 # Whatever else is raised is a fault of ours.

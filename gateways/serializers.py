@@ -1,5 +1,6 @@
 """Shapes of the internal API."""
 
+import time
 from collections.abc import Mapping
 from typing import Any
 
@@ -11,6 +12,7 @@ from ruuvinet.lib.http import normal_network
 from ruuvinet.lib.mac import Mac
 from sensors.secret import digits_of
 
+LATEST_UNIX_S = 2**31 - 1  # January 2038, the end of many clocks
 MAX_GATEWAYS = 10_000  # in one call; imports take more
 
 
@@ -76,6 +78,15 @@ class NetworkRequest(StrictSerializer):
     """In place of a gateway: never both, whatever becomes of unknown keys."""
 
     ipAddress = IpAddress(max_length=64)
+    reason = serializers.CharField(required=False, allow_blank=True, max_length=255)
+    expiresAt = serializers.IntegerField(
+        required=False, allow_null=True, min_value=1, max_value=LATEST_UNIX_S
+    )
+
+    def validate_expiresAt(self, expires_at: int | None) -> int | None:
+        if expires_at is not None and expires_at <= time.time():
+            raise serializers.ValidationError("is over already")
+        return expires_at
 
     def validate(self, attrs: dict[str, Any]) -> dict[str, Any]:
         if "macAddress" in self.initial_data:

@@ -149,7 +149,7 @@ def note_accepted(posts: Iterable[Post]) -> None:
         if offset is not None:
             offset = max(-MAX_CLOCK_OFFSET_S, min(offset, MAX_CLOCK_OFFSET_S))
         now = Seen(
-            post.mac,
+            int(post.mac),
             post.at,
             post.address or None,
             offset,

@@ -3,7 +3,7 @@
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from datetime import datetime
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from gateways import decoded, wire
 from ruuvinet.lib.mac import Mac
@@ -36,7 +36,7 @@ class Batch:
     late_readings: int = 0
 
 
-def shape(upload: wire.Upload, *, gateway: int, now: int) -> Batch:
+def shape(upload: wire.Upload[Any], *, gateway: int, now: int) -> Batch:
     """Read every tag on its own merits; `now` is the time of reception in Unix seconds."""
     batch = Batch(clock_offset_s=_clock_offset(upload.timestamp, now))
     if batch.clock_offset_s is None:
@@ -50,7 +50,11 @@ def shape(upload: wire.Upload, *, gateway: int, now: int) -> Batch:
     return batch
 
 
-def _readable(upload: wire.Upload, batch: Batch, *, gateway: int, now: int) -> Iterator[Reception]:
+def _readable(
+    upload: wire.Upload[Any], batch: Batch, *, gateway: int, now: int
+) -> Iterator[Reception]:
+    oldest, newest = oldest_open(now), now + FUTURE_TOLERANCE_S
+    clock_is_wrong = batch.clock_offset_s is not None
     for text, raw in upload.tags.items():
         try:
             tag = wire.read_tag(raw)
@@ -61,10 +65,15 @@ def _readable(upload: wire.Upload, batch: Batch, *, gateway: int, now: int) -> I
         except ValueError:
             batch.bad_tags += 1
             continue
-        measured_at = _measured_at(stated, clock_is_wrong=batch.clock_offset_s is not None, now=now)
-        if measured_at is None:
+        if stated is not None and oldest <= stated <= newest:
+            measured_at = stated
+        # A time that cannot be true: with a wrong clock, as without one, ours is the best we know.
+        elif stated is None or clock_is_wrong or stated > now:
+            measured_at = now
+        else:
             batch.late_readings += 1
-        elif payload:
+            continue
+        if payload:
             yield Reception(int(sensor), measured_at, int(gateway), rssi_dbm, payload)
 
 
@@ -92,16 +101,3 @@ def _clock_offset(timestamp: wire.Timestamp, now: int) -> int | None:
         return None
     offset = stated - now
     return offset if offset > FUTURE_TOLERANCE_S or offset < -CLOCK_TOLERANCE_S else None
-
-
-def _measured_at(stated: int | None, *, clock_is_wrong: bool, now: int) -> int | None:
-    """The time to store a reading under; None when it is too old to store.
-
-    A time that can be true is used as it is. Otherwise a wrong clock, like none at all, makes
-    the time of reception the best that we know.
-    """
-    if stated is None:
-        return now
-    if oldest_open(now) <= stated <= now + FUTURE_TOLERANCE_S:
-        return stated
-    return now if clock_is_wrong or stated > now else None

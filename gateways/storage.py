@@ -9,6 +9,7 @@ from functools import lru_cache
 from itertools import groupby
 from typing import Any, NamedTuple
 
+import msgspec
 import psycopg
 from django.conf import settings
 from django.db import connection
@@ -22,7 +23,7 @@ from ruuvinet.lib.mac import Mac
 class Seen(NamedTuple):
     """What some accepted posts of one gateway say: the newest, and counts of all of them."""
 
-    mac: Mac
+    mac: int
     at: datetime
     address: str | None
     clock_offset_s: int | None
@@ -69,19 +70,16 @@ _ROW = _UPDATE.format(
 )
 # Locked in the order of the gateways, so that transactions never lock crosswise.
 _LOCKED = """
-    FROM unnest(
-        %(mac)s::int8[], %(at)s::timestamptz[], %(address)s::inet[], %(clock_offset_s)s::int8[],
-        %(bad_tags)s::int8[], %(late_readings)s::int8[], %(sent_at_s)s::int8[], %(nonce)s::int8[],
-        %(replays)s::int8[]
-    ) AS seen (
-        mac, at, address, clock_offset_s, bad_tags, late_readings, sent_at_s, nonce, replays
+    FROM json_to_recordset(%s) AS seen (
+        mac int8, at timestamptz, address inet, clock_offset_s int8, bad_tags int8,
+        late_readings int8, sent_at_s int8, nonce int8, replays int8
     )
     JOIN (
-        SELECT mac FROM gateways_gateway WHERE mac = ANY(%(mac)s) ORDER BY mac FOR NO KEY UPDATE
+        SELECT mac FROM gateways_gateway WHERE mac = ANY(%s) ORDER BY mac FOR NO KEY UPDATE
     ) AS locked ON locked.mac = seen.mac
     WHERE gateways_gateway.mac = locked.mac
 """
-_COLUMNS = _UPDATE.format(where=_LOCKED, **{field: f"seen.{field}" for field in Seen._fields})
+_ALL = _UPDATE.format(where=_LOCKED, **{field: f"seen.{field}" for field in Seen._fields})
 
 
 def write(seen: Sequence[Seen]) -> None:
@@ -90,26 +88,24 @@ def write(seen: Sequence[Seen]) -> None:
     Runs in the caller's transaction.
     """
     if connection.vendor == "postgresql":
-        _write_columns(seen)
+        _write_at_once(seen)
     else:
         _write_rows(seen)
 
 
 def _write_rows(seen: Sequence[Seen]) -> None:
     adapt = connection.ops.adapt_datetimefield_value
-    rows = [row._asdict() | {"mac": int(row.mac), "at": adapt(row.at)} for row in seen]
+    rows = [row._asdict() | {"at": adapt(row.at)} for row in seen]
     with connection.cursor() as cursor:
         cursor.executemany(_ROW, rows)
 
 
-def _write_columns(seen: Sequence[Seen]) -> None:
-    columns: dict[str, Any] = dict(
-        zip(Seen._fields, map(list, zip(*seen, strict=True)), strict=True)
-    )
-    columns["mac"] = [int(mac) for mac in columns["mac"]]
-    raw = connection.connection
-    with connection.wrap_database_errors, psycopg.Cursor(raw) as cursor:
-        cursor.execute(_COLUMNS, columns)
+def _write_at_once(seen: Sequence[Seen]) -> None:
+    rows = msgspec.json.encode([row._asdict() for row in seen]).decode()
+    macs = [row.mac for row in seen]
+    # Not through Django's cursor, which would ask for the number of rows and so wait for it.
+    with connection.wrap_database_errors, psycopg.Cursor(connection.connection) as cursor:
+        cursor.execute(_ALL, [rows, macs])
 
 
 # A policy that asks for no credential does not read any.

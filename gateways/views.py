@@ -2,7 +2,7 @@
 
 import re
 from collections.abc import Callable
-from datetime import datetime
+from datetime import UTC, datetime
 from typing import Any
 
 from django.conf import settings
@@ -183,10 +183,16 @@ class RegisterSensor(InternalView):
         return success({"sensor": mac, "macAddress": mac})
 
 
-def _decide_about_network(view: InternalView, decide: Callable[[str], object]) -> Response:
-    address = view.about = view.asked(NetworkRequest)["ipAddress"]
-    decide(address)
-    return success({"ipAddress": address}, ipAddress=address)
+def _decide_about_network(view: InternalView, decide: Callable[..., object]) -> Response:
+    asked = view.asked(NetworkRequest)
+    address = view.about = asked["ipAddress"]
+    end = asked.get("expiresAt")
+    decide(
+        address,
+        reason=asked.get("reason", ""),
+        expires_at=None if end is None else datetime.fromtimestamp(end, UTC),
+    )
+    return success(asked, ipAddress=address)
 
 
 def _unix(at: datetime | None) -> int:

@@ -1,6 +1,6 @@
 """The body of `POST /record`, as gateways of every firmware year send it."""
 
-from typing import Any
+from typing import Annotated, Any, Generic, TypeVar
 
 import msgspec
 
@@ -20,9 +20,18 @@ class Tag(msgspec.Struct, gc=False):
     timestamp: Timestamp = None
 
 
-class Upload(msgspec.Struct, gc=False):
+class Advertised(Tag, gc=False, kw_only=True):
+    """A tag that has all that is needed of it."""
+
+    data: Annotated[str, msgspec.Meta(min_length=1)]
+
+
+T = TypeVar("T")
+
+
+class Upload(msgspec.Struct, Generic[T], gc=False):
     gw_mac: str
-    tags: dict[str, msgspec.Raw]  # each tag is read on its own: a bad one costs only itself
+    tags: dict[str, T]
     timestamp: Timestamp = None
     nonce: Any = None
 
@@ -46,20 +55,22 @@ class Status(msgspec.Struct, gc=False, rename="upper"):
     sensors_seen: Any = None
 
 
-class Body(msgspec.Struct, gc=False):
-    data: Upload
+class Body(msgspec.Struct, Generic[T], gc=False):
+    data: Upload[T]
 
 
-_body_decoder = msgspec.json.Decoder(Body)
+_whole_decoder = msgspec.json.Decoder(Body[Advertised])
+# Where one tag is bad or only decoded, each is read on its own: a bad one costs only itself.
+_body_decoder = msgspec.json.Decoder(Body[msgspec.Raw])
 _status_decoder = msgspec.json.Decoder(Status)
 _tag_decoder = msgspec.json.Decoder(Tag)
 _fields_decoder = msgspec.json.Decoder(dict[str, Any])
 
 
-def read_body(body: bytes) -> Upload:
+def read_body(body: bytes) -> Upload[Any]:
     """Parse a body. Raises ValueError with a text that may be shown to the sender."""
     try:
-        upload = _body_decoder.decode(body).data
+        upload = _parse(body).data
     except msgspec.ValidationError as error:
         raise ValueError(str(error)) from error
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
@@ -67,6 +78,13 @@ def read_body(body: bytes) -> Upload:
     if len(upload.tags) > MAX_TAGS:
         raise ValueError(f"More than {MAX_TAGS} tags.")
     return upload
+
+
+def _parse(body: bytes) -> Body[Any]:
+    try:
+        return _whole_decoder.decode(body)
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
+        return _body_decoder.decode(body)
 
 
 def read_status(body: bytes) -> tuple[Status, dict[str, Any]]:
@@ -95,8 +113,10 @@ def read_text(value: object, longest: int) -> str:
     return value.replace("\0", "").encode("utf-8", "replace").decode()[:longest]
 
 
-def read_tag(raw: msgspec.Raw) -> Tag:
-    """Parse one tag. Raises ValueError."""
+def read_tag(raw: Tag | msgspec.Raw) -> Tag:
+    """The tag, as `read_body` left it. Raises ValueError."""
+    if isinstance(raw, Tag):
+        return raw
     try:
         return _tag_decoder.decode(raw)
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:

@@ -27,10 +27,6 @@ LARGEST_BATCH = 200  # posts; more in one transaction is no faster
 PATIENCE_S = 10.0  # a gateway gives up after 15
 
 
-class QueueFull(Exception):
-    """As many posts wait as may."""
-
-
 class Unavailable(Exception):
     """The database cannot be reached, or the process is about to end."""
 
@@ -51,20 +47,17 @@ def write_now(post: Post) -> None:
 class Writer:
     """Commits posts of event loops together. `woken` gets the sensors after each commit."""
 
-    def __init__(self, *, queue_limit: int, woken: Callable[[Sequence[Mac]], None]) -> None:
+    def __init__(self, *, woken: Callable[[Sequence[Mac]], None]) -> None:
         self._queue: SimpleQueue[_Waiting | None] = SimpleQueue()
-        self._limit = queue_limit
         self._woken = woken
         self._closed = False
         self._thread = threading.Thread(target=self._run, name="writer", daemon=True)
         self._thread.start()
 
     async def write(self, post: Post) -> None:
-        """Return when `post` is committed. Raises QueueFull, Unavailable, or what was wrong."""
+        """Return when `post` is committed. Raises Unavailable, or what was wrong."""
         if self._closed:
             raise Unavailable
-        if self._queue.qsize() >= self._limit:
-            raise QueueFull
         waiting = _Waiting(post)
         self._queue.put(waiting)
         try:
@@ -81,6 +74,8 @@ class Writer:
         self._thread.join(PATIENCE_S)
 
     def _run(self) -> None:
+        with suppress(OperationalError):  # otherwise with the first post
+            connection.ensure_connection()
         while not (self._closed and self._queue.empty()):
             batch = self._take()
             sensors = self._commit(batch)

@@ -1,5 +1,7 @@
 """What of the console joins rooms."""
 
+from typing import Any
+
 from django.contrib import admin, messages
 from django.db.models import QuerySet
 from django.http import HttpRequest
@@ -7,7 +9,7 @@ from django.utils import timezone
 
 from accounts.admin import UserAdmin
 from accounts.models import User
-from ruuvinet.sensor_services import unclaim_sensor
+from ruuvinet.sensor_services import drop_rules_of_strangers, unclaim_sensor
 from ruuvinet.services import delete_account
 from sensors.admin import SensorAdmin
 from sensors.models import Sensor
@@ -26,6 +28,11 @@ class PersonAdmin(UserAdmin):
 @admin.register(Sensor)
 class OwnedSensorAdmin(SensorAdmin):
     actions = ("unclaim",)
+
+    def save_related(self, request: HttpRequest, form: Any, formsets: Any, change: bool) -> None:
+        """Whoever cannot read the sensor any more is not told of it either."""
+        super().save_related(request, form, formsets, change)
+        drop_rules_of_strangers(form.instance.mac, timezone.now())
 
     @admin.action(description="Unclaim, as its owner can", permissions=["change"])
     def unclaim(self, request: HttpRequest, queryset: QuerySet[Sensor]) -> None:

@@ -94,6 +94,12 @@ PLAN = {
     "isActive": BOOLEAN,
 }
 PUSH_TOKEN = {"id": INTEGER, "lastAccessed": UNIX_S, "name": TEXT}
+WEBHOOK = {
+    "url": TEXT,
+    "createdAt": UNIX_S,
+    "retiredAt": MAYBE_UNIX_S,
+    "retiredReason": TEXT,
+}
 ALERT = {
     "type": TEXT,
     "min": NUMBER,
@@ -171,20 +177,32 @@ SHOP_CODE = obj(
 
 # --- Endpoints ------------------------------------------------------------------------------
 class Endpoint(NamedTuple):
-    """`data` of the answer, None when there is none; who judges the request; further statuses."""
+    """`data` of the answer, None when there is none; who judges the request; further statuses.
+
+    Some take and answer more: `lists` of what they ask for, `other_asks`, `other_answers`.
+    """
 
     data: JsonSchema | None
     asks: str = ""  # a serializer
     errors: tuple[int, ...] = ()
     beside: Mapping[str, JsonSchema] = {}
-    optional_data: bool = False
+    lists: bool = False
+    other_asks: tuple[JsonSchema, ...] = ()
+    other_answers: tuple[JsonSchema, ...] = ()
 
 
 ACTION = obj(action=one_of("added", "updated"))
 STATUS = {"status": const("success")}
 SENSOR = obj(sensor=MAC)
 SIGNED_IN = obj(email=EMAIL, accessToken=TEXT, newUser=BOOLEAN)
-WHITELISTED = obj(gateway=obj(macAddress=TEXT, blockedAt=MAYBE_UNIX_S))
+WHITELISTED = obj(macAddress=TEXT, blockedAt=MAYBE_UNIX_S)
+ALL_WHITELISTED = obj(
+    result=const("success"),
+    gateways=many(obj(gateway=TEXT, blockedAt=MAYBE_UNIX_S)),
+    data=obj(gateways=many(WHITELISTED)),
+)
+NETWORK = obj(ipAddress={"type": "string", "maxLength": 64, "examples": ["198.51.100.0/24"]})
+NETWORK_DECIDED = obj(result=const("success"), ipAddress=TEXT, data=obj(ipAddress=TEXT))
 
 ENDPOINTS: dict[str, Endpoint] = {
     # people
@@ -290,21 +308,31 @@ ENDPOINTS: dict[str, Endpoint] = {
     ),
     "POST /push-unregister": Endpoint(None, "alerts.serializers.PushUnregisterRequest", (404,)),
     "GET /push-list": Endpoint(obj(tokens=many(obj(**PUSH_TOKEN)))),
+    "GET /webhooks": Endpoint(obj(webhooks=many(obj(**WEBHOOK)))),
+    "POST /webhooks": Endpoint(
+        obj(webhook=obj(**WEBHOOK, secret=TEXT)), "alerts.serializers.WebhookRequest"
+    ),
+    "DELETE /webhooks": Endpoint(None),
     # others
     "GET /air_firmwareupdate": Endpoint(
         obj(**{key: {"type": "null"} for key in ("latest", "beta", "alpha")})
     ),
     "POST /whitelist": Endpoint(
-        WHITELISTED,
+        obj(gateway=WHITELISTED),
         "gateways.serializers.WhitelistRequest",
         (403, 409),
         beside={"gateway": TEXT, "blockedAt": MAYBE_UNIX_S},
+        lists=True,
+        other_asks=(NETWORK,),
+        other_answers=(ALL_WHITELISTED, NETWORK_DECIDED),
     ),
     "POST /blacklist": Endpoint(
         obj(gateway=TEXT),
         "gateways.serializers.BlacklistRequest",
         (403,),
         beside={"gateway": TEXT},
+        other_asks=(NETWORK,),
+        other_answers=(NETWORK_DECIDED,),
     ),
     "GET /gwinfo": Endpoint(obj(gateway=GATEWAY_INFO), "", (401,)),
     "POST /register-sensor": Endpoint(
@@ -345,7 +373,12 @@ MEANINGS = {
 
 def success_schema(endpoint: Endpoint) -> JsonSchema:
     data = {} if endpoint.data is None else {"data": endpoint.data}
-    return obj(result=const("success"), **endpoint.beside, **data)
+    usual = obj(result=const("success"), **endpoint.beside, **data)
+    return any_of(usual, *endpoint.other_answers)
+
+
+def any_of(*schemas: JsonSchema) -> JsonSchema:
+    return schemas[0] if len(schemas) == 1 else {"anyOf": list(schemas)}
 
 
 def answers(success: JsonSchema, errors: tuple[int, ...]) -> dict[str, Any]:
@@ -374,6 +407,10 @@ class ApiSchema(AutoSchema):
         always = [400, 413, 429] if self.method == "POST" else [400, 429]
         own = [*always, *self.endpoint.errors, *([401] if self.needs_token else [])]
         operation["responses"] = answers(success_schema(self.endpoint), tuple({*own}))
+        for media in operation.get("requestBody", {}).get("content", {}).values():
+            usual = media["schema"]
+            lists = [many(usual)] if self.endpoint.lists else []
+            media["schema"] = any_of(usual, *lists, *self.endpoint.other_asks)
         return operation
 
     @property

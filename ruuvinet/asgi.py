@@ -77,14 +77,15 @@ class Application:
         await receive()
         notifier = Notifier()
         self._lane = FastLane(queue_limit=settings.QUEUE_LIMIT, woken=notifier.notify)
+        await self._lane.warm_up()
         gc.collect()
         gc.freeze()  # what lives as long as the process need never be looked at again
-        gc.set_threshold(20_000, 10, 10)
+        gc.set_threshold(20_000, 10, 10)  # posts leave nothing that only it can free
         await send({"type": "lifespan.startup.complete"})
         await receive()
         await asyncio.to_thread(self._lane.close)  # meanwhile those who wait are answered
-        notifier.close()
-        self._django.close()
+        await asyncio.to_thread(notifier.close)
+        await asyncio.to_thread(self._django.close)
         await send({"type": "lifespan.shutdown.complete"})
 
     async def _slow_lane(self, scope: Scope, receive: Receive, send: Send) -> None:

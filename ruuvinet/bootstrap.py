@@ -3,6 +3,7 @@
 import contextlib
 import errno
 import os
+import resource
 import secrets
 import socket
 import sys
@@ -23,6 +24,8 @@ from sensors.partitions import ensure_partitions
 
 ADMIN = "admin@ruuvinet.local"
 LOOPBACK = {"0.0.0.0": "127.0.0.1", "::": "::1"}  # noqa: S104  # compared, not bound
+CONNECTIONS = 16_000  # to each web process
+OTHER_FILES = 384  # of a process: databases, logs, libraries
 
 _PASSWORD_LETTERS = "abcdefghjkmnpqrstuvwxyz23456789"  # noqa: S105  # none that look alike
 
@@ -96,6 +99,7 @@ def run(
     # Started from another folder, granian and Celery would not find the project.
     path = [str(settings.BASE_DIR), os.environ.get("PYTHONPATH", "")]
     os.environ["PYTHONPATH"] = os.pathsep.join(filter(None, path))
+    _allow_connections()
     connections.close_all()
     stdout.flush()
     hand_over(children, when_ready=WhenReady(probe, f"ready: {_shown_url()}", later))
@@ -104,6 +108,20 @@ def run(
 def local_host() -> str:
     """Where programs on this machine reach the web server."""
     return LOOPBACK.get(settings.HOST, settings.HOST)
+
+
+def _connections() -> int:
+    """How many each web process may hold: as many as wanted, or as this system lets it open."""
+    _, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    return CONNECTIONS if hard == resource.RLIM_INFINITY else min(CONNECTIONS, hard - OTHER_FILES)
+
+
+def _allow_connections() -> None:
+    """What systems grant at first, often 1024 open files, strangers could use up."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    wanted = _connections() + OTHER_FILES
+    if soft != resource.RLIM_INFINITY and soft < wanted:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (wanted, hard))
 
 
 def _folders() -> Iterator[Path]:
@@ -156,6 +174,10 @@ def _web_server() -> list[str]:
         "port": settings.PORT,
         "http": "1",
         "workers": workers,
+        "backlog": 4096,
+        # Connections, also idle ones, of each process. What is more waits to be accepted, so
+        # there must be more than strangers easily hold.
+        "backpressure": _connections(),
         "http1-header-read-timeout": 10_000,  # ms
         "workers-kill-timeout": 5,  # s; less than the supervisor's patience
         "respawn-interval": 1,  # s

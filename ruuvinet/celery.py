@@ -24,6 +24,11 @@ app.conf.beat_schedule = {
         "schedule": 86400.0,
         "options": {"expires": 3600},
     },
+    "alert-events": {
+        "task": "alerts.purge_events",
+        "schedule": 86400.0,
+        "options": {"expires": 3600},
+    },
     "partitions": {
         "task": "sensors.ensure_partitions",
         "schedule": 3600.0,

@@ -101,14 +101,11 @@ def fcm_credentials(app_configs: Sequence[Any] | None, **kwargs: Any) -> list[Ch
 
 
 @register()
-def audit_retention(app_configs: Sequence[Any] | None, **kwargs: Any) -> list[CheckMessage]:
-    """Less than a day would empty the trail each night."""
-    if settings.AUDIT_RETENTION_DAYS >= 1:
-        return []
+def retention(app_configs: Sequence[Any] | None, **kwargs: Any) -> list[CheckMessage]:
+    """Less than a day would empty the audit trail, or the history of alerts, each night."""
+    names = ("AUDIT_RETENTION_DAYS", "ALERT_RETENTION_DAYS")
     return [
-        Error(
-            f"AUDIT_RETENTION_DAYS is {settings.AUDIT_RETENTION_DAYS}.",
-            hint="Use 1 or more.",
-            id="ruuvinet.E010",
-        )
+        Error(f"{name} is {getattr(settings, name)}.", hint="Use 1 or more.", id="ruuvinet.E010")
+        for name in names
+        if getattr(settings, name) < 1
     ]

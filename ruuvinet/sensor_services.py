@@ -71,13 +71,20 @@ def update_sensor(
     *, user: User, mac: Mac, changes: Changes, timestamp: int | None, now: datetime
 ) -> set[str]:
     """As services.update_sensor; a sensor that is not public any more loses strangers' rules."""
-    was_public = Sensor.objects.filter(mac=mac, public=True).exists()
     changed = services.update_sensor(
         user=user, mac=mac, changes=changes, timestamp=timestamp, now=now
     )
-    if was_public and changes.public is False:
-        readers = Access.objects.filter(sensor=mac).values("user")
-        strangers = AlertRule.objects.filter(sensor=mac).exclude(user__in=readers)
-        users = list(strangers.values_list("user_id", flat=True))
-        delete_rules(sensor=mac, users=users, at=now)
+    if "public" in changed:
+        drop_rules_of_strangers(mac, now)
     return changed
+
+
+def drop_rules_of_strangers(mac: Mac, at: datetime) -> None:
+    """Forget the rules of those who cannot read the sensor any more. In the caller's transaction."""
+    if Sensor.objects.filter(mac=mac, public=True, owner__isnull=False).exists():
+        return
+    readers = Access.objects.filter(sensor=mac).values("user")
+    strangers = AlertRule.objects.filter(sensor=mac).exclude(user__in=readers)
+    users = list(strangers.values_list("user_id", flat=True))
+    if users:
+        delete_rules(sensor=mac, users=users, at=at)

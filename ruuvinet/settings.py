@@ -223,7 +223,7 @@ GATEWAY_FASTEST_S = env.int("GATEWAY_FASTEST_S", default=5)
 GATEWAY_POLICY = env.str("GATEWAY_POLICY", default="signature")
 # Threads of each web process for everything but `/record`, which needs none.
 WEB_THREADS = env.int("WEB_THREADS", default=32)
-# Posts of one process that may wait for the database; the next ones are answered 429.
+# Posts that one process may have in hand; the next ones are answered 429.
 QUEUE_LIMIT = env.int("QUEUE_LIMIT", default=400)
 
 # --- Mail and push -----------------------------------------------------------------------
@@ -244,6 +244,8 @@ ALERT_RESOLVED_AFTER_S = env.int("ALERT_RESOLVED_AFTER_S", default=300)
 # What is told later than this says so, and when it happened.
 ALERT_LATE_AFTER_S = env.int("ALERT_LATE_AFTER_S", default=15 * 60)
 # Whether a person's webhook may lie in our own network, which others could probe through us.
+# How long events that ended, and whom they were told to, are kept.
+ALERT_RETENTION_DAYS = env.int("ALERT_RETENTION_DAYS", default=365)
 WEBHOOK_PRIVATE_ADDRESSES = env.bool("WEBHOOK_PRIVATE_ADDRESSES", default=False)
 
 # --- API ---------------------------------------------------------------------------------

@@ -9,7 +9,7 @@ from django.utils import timezone
 from django.utils.html import format_html, format_html_join
 from django.utils.safestring import SafeString
 
-from accounts.console import AuditedAdmin
+from accounts.console import AuditedAdmin, ReadOnly
 from accounts.models import User
 from ruuvinet.lib.api import DomainError
 from sensors import pictures
@@ -95,18 +95,24 @@ class SensorAdmin(AuditedAdmin[Sensor]):
         if new_owner:
             obj.give_to(new_owner, timezone.now())
         super().save_model(request, obj, form, change)
-        if new_owner:
-            Access.objects.get_or_create(user=new_owner, sensor=obj)
+
+    def save_formset(self, request: HttpRequest, form: Any, formset: Any, change: bool) -> None:
+        super().save_formset(request, form, formset, change)
+        pictures.forget(
+            [gone.picture for gone in formset.deleted_objects if formset.model is Access]
+        )
 
     def save_related(self, request: HttpRequest, form: Any, formsets: Any, change: bool) -> None:
-        """Apps look at a sensor again only when their stamp of it has grown."""
+        """An owner always has an Access; apps look again only when their stamp has grown."""
         super().save_related(request, form, formsets, change)
+        if form.instance.owner:
+            Access.objects.get_or_create(user=form.instance.owner, sensor=form.instance)
         if form.has_changed() or any(formset.has_changed() for formset in formsets):
             form.instance.accesses.update(edited_at=timezone.now())
 
 
 @admin.register(Latest)
-class LatestAdmin(admin.ModelAdmin[Latest]):
+class LatestAdmin(ReadOnly, admin.ModelAdmin[Latest]):
     """What is in the air. Read only, but for claiming."""
 
     list_display = ("sensor", "format", "temperature", "measured_time", "gateway", "rssi_dbm")
@@ -115,15 +121,6 @@ class LatestAdmin(admin.ModelAdmin[Latest]):
     readonly_fields = fields
     actions = ("claim_for_me",)
     show_full_result_count = False
-
-    def has_add_permission(self, request: HttpRequest) -> bool:
-        return False
-
-    def has_change_permission(self, request: HttpRequest, obj: Any = None) -> bool:
-        return False
-
-    def has_delete_permission(self, request: HttpRequest, obj: Any = None) -> bool:
-        return False
 
     @admin.display(description="format")
     def format(self, latest: Latest) -> str:

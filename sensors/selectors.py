@@ -9,6 +9,7 @@ from django.db import connection
 from django.db.models import BooleanField, Value
 
 from accounts.models import User
+from ruuvinet.lib.database import instant
 from ruuvinet.lib.mac import Mac
 from ruuvinet.lib.masking import mask_email
 from sensors.history import Row
@@ -45,7 +46,7 @@ class Newest(NamedTuple):
 
 def sensors_of(user: User) -> list[Seen]:
     """All that `user` owns or was given a share of, by address. One query."""
-    return _seen(user, "mine.id IS NOT NULL")
+    return _seen(user, "mine.id IS NOT NULL AND s.owner_id IS NOT NULL")
 
 
 def readable_sensor(user: User, mac: Mac) -> Seen | None:
@@ -99,17 +100,10 @@ def _as_seen(
         owner=owner if access or is_own else mask_email(owner),
         name=name,
         picture=picture,
-        edited_at=_instant(edited_at),
+        edited_at=instant(edited_at) or _NEVER,
         access=access,
         is_own=is_own,
     )
-
-
-def _instant(value: Any) -> datetime:
-    """What a database gives for a time; SQLite gives text in UTC."""
-    if isinstance(value, str):
-        return datetime.fromisoformat(value).replace(tzinfo=UTC)
-    return value or _NEVER
 
 
 _LATEST = """

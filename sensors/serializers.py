@@ -231,15 +231,15 @@ def page_of(asked: dict[str, Any], *, now: int) -> Page:
     if sort not in ("asc", "desc"):
         raise InvalidSortMode("Invalid sort argument.")
     mode = _mode(asked["mode"])
-    since, until = _seconds(asked["since"]), _seconds(asked["until"])
-    if since > (until or now):
+    # Clocks of gateways may be ahead of ours, and apps go on from the newest that they have.
+    since, until = _seconds(asked["since"]), _seconds(asked["until"]) or now + MAX_AHEAD_S
+    if since > until:
         raise InvalidTimeRange("`since` is after `until` or in the future.")
     limit = _seconds(asked["limit"])
     return Page(
         mode=mode,
         since=since,
-        # Clocks of gateways may be ahead of ours.
-        until=until or now + MAX_AHEAD_S,
+        until=until,
         limit=min(limit, MAX_ROWS) if limit > 0 else MAX_ROWS,
         ascending=sort == "asc",
     )

@@ -73,6 +73,8 @@ def share_sensor(*, user: User, mac: Mac, email: str, at: datetime) -> bool:
     _, created = Access.objects.get_or_create(user=receiver, sensor=sensor, defaults=copy)
     if not created:
         raise AlreadyShared("Sensor already shared to user.")
+    if pending:
+        pending.delete()
     variables = {"sharer": user.email, "sensor": own.name or sensor.fallback_name}
     queue_mail("ShareNotification", to=email, variables=variables, at=at)
     return False
@@ -150,12 +152,13 @@ def unshare_sensor(*, user: User, mac: Mac, email: str | None, at: datetime) -> 
 def _take_back(owner: User, sensor: Sensor, email: str | None, at: datetime) -> User | None:
     if email is None:
         raise InvalidEmailAddress("Invalid or no E-mail given.")
-    if PendingShare.objects.filter(sensor=sensor, email=email).delete()[0]:
-        return None
+    was_invited = PendingShare.objects.filter(sensor=sensor, email=email).delete()[0]
     receiver = User.objects.filter(email=email).first()
+    access = Access.objects.filter(sensor=sensor, user=receiver).first() if receiver else None
+    if access is None and was_invited:
+        return None
     if receiver is None:
         raise UserNotFound("User not found.")
-    access = Access.objects.filter(sensor=sensor, user=receiver).first()
     if access is None or receiver == owner:
         raise Forbidden("No access to sensor or sensor not shared.")
     _end([access], sensor, sharer=owner.email, at=at)

@@ -51,6 +51,7 @@ class Allowance(models.Model):
         help_text="Counts for alerts on sensors that this person owns, whoever set them.",
     )
     email_alert_allowed = models.BooleanField("e-mail alerts", default=True)
+    webhook_alert_allowed = models.BooleanField("webhooks", default=True)
     telegram_alert_allowed = models.BooleanField("Telegram alerts", default=False)
     offline_alert_allowed = models.BooleanField("offline alerts", default=True)
     delayed_alert_allowed = models.BooleanField("delayed alerts", default=True)

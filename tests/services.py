@@ -66,6 +66,7 @@ ENVIRONMENT = {
     "FCM_LOC_KEYS": "false",
     "ALERT_RESOLVED_AFTER_S": "300",
     "ALERT_LATE_AFTER_S": "900",
+    "ALERT_RETENTION_DAYS": "365",
     "WEBHOOK_PRIVATE_ADDRESSES": "false",
     "LOG_LEVEL": "INFO",
 }
@@ -172,9 +173,9 @@ def start_postgresql(folder: Path, stack: ExitStack) -> str:
     return url
 
 
-def start_redis(folder: Path, stack: ExitStack) -> str:
+def start_redis(folder: Path, stack: ExitStack, port: int | None = None) -> str:
     """Start an empty Redis that stops with `stack`; return the URL of its first database."""
-    port = free_port()
+    port = port or free_port()
     url = f"redis://127.0.0.1:{port}/0"
     options = ["--databases", "256", "--save", "", "--appendonly", "no"]
 

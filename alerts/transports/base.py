@@ -89,6 +89,7 @@ class Transport(ABC):
     """
 
     senders = 4
+    each = 0  # of them, at most so many for one address; 0: all
 
     @property
     def missing(self) -> str:

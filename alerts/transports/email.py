@@ -1,6 +1,6 @@
 """Alerts by mail, as text and as HTML."""
 
-from smtplib import SMTPRecipientsRefused, SMTPResponseException
+from smtplib import SMTPDataError, SMTPRecipientsRefused, SMTPResponseException
 from urllib.parse import urlsplit
 
 from django.conf import settings
@@ -33,8 +33,11 @@ class Email(Transport):
                 permanent=all(code >= 500 for code in codes),
             ) from error
         except SMTPResponseException as error:
+            # Of all else that a server refuses, such as a password or a sender, an operator must
+            # mend it: until then it is only temporary.
+            of_this_mail = isinstance(error, SMTPDataError) and error.smtp_code >= 500
             raise DeliveryError(
-                f"the mail server refused ({error.smtp_code})", permanent=error.smtp_code >= 500
+                f"the mail server refused ({error.smtp_code})", permanent=of_this_mail
             ) from error
         except OSError as error:  # which SMTPException is too
             raise DeliveryError(
@@ -70,7 +73,8 @@ def _words(notification: Notification) -> tuple[str, list[str]]:
     """Subject and paragraphs, as plain text: the HTML escapes what people wrote."""
     variables = {
         "title": notification.title,
-        "sensor": notification.name,
+        # One line: what somebody who shared it called it must not become a paragraph.
+        "sensor": " ".join(notification.name.split()),
         "sensorMac": notification.sensor_mac,
         "type": notification.type_name,
         "violation": notification.trigger,

@@ -11,6 +11,7 @@ import socket
 import ssl
 import threading
 import time
+from contextlib import suppress
 from datetime import UTC, datetime
 from http.client import HTTPConnection, HTTPException, HTTPSConnection
 from ipaddress import IPv6Address, IPv6Network, ip_address
@@ -25,13 +26,14 @@ from .fcm import retry_after_s
 
 TIMEOUT_S = 10.0  # of connecting and of each wait
 ALL_IN_S = 20.0  # of everything: a server that drips must not keep a sender
-_NAT64 = IPv6Network("64:ff9b::/96")
+_GLOBAL_UNICAST = IPv6Network("2000::/3")  # the only part of IPv6 that is the internet
 
 
 class Webhook(Transport):
     """POST to a person's own URL; `destination.secret` signs."""
 
-    senders = 8  # a server that hangs must not keep the others waiting
+    senders = 16
+    each = 2  # each address is somebody else's server: one that hangs must not delay the others
 
     def send(self, notification: Notification, destination: Destination) -> None:
         """Post one notification. Raises DeliveryError."""
@@ -52,6 +54,22 @@ class Webhook(Transport):
             what = "did not answer in time" if late else "could not be reached"
             raise DeliveryError(f"the server {what}", permanent=False) from error
         _judge(status, retry_after)
+
+
+def ensure_url(text: str) -> None:
+    """Raises ValueError for a URL that alerts will never be posted to, with the reason.
+
+    A name is not resolved: where it leads is checked each time something is sent.
+    """
+    url = urlsplit(text)
+    if not url.hostname or not _may_use(url) or not (text.isascii() and text.isprintable()):
+        raise ValueError("the URL is not one of https")
+    if url.username is not None or url.password is not None:
+        raise ValueError("the URL must hold no user name and no password")
+    if url.port == 0:  # raises ValueError for what is no port
+        raise ValueError("the port is 0")
+    if _is_address(url.hostname) and not _may_reach(url.hostname):
+        raise ValueError("the address is not a public one")
 
 
 def document_for(notification: Notification) -> dict[str, object]:
@@ -81,7 +99,7 @@ def signature(secret: str, sent_at: int, body: bytes) -> str:
 def _post(url: SplitResult, body: bytes, headers: dict[str, str]) -> tuple[int, str | None]:
     """Status and Retry-After of the answer, whose body nobody reads."""
     secure = url.scheme == "https"
-    if not url.hostname or (not secure and not settings.WEBHOOK_PRIVATE_ADDRESSES):
+    if not url.hostname or not _may_use(url):
         raise _refused("the URL is not one of https")
     port = url.port or (443 if secure else 80)
     connection = _Pinned(_checked_address(url.hostname, port), url.hostname, port, secure=secure)
@@ -119,23 +137,36 @@ class _Pinned:
     def shut(self) -> None:
         sock = self.http.sock or self.raw
         if sock is not None:
-            sock.shutdown(socket.SHUT_RDWR)
+            with suppress(OSError):  # the other side hung up meanwhile
+                sock.shutdown(socket.SHUT_RDWR)
 
 
 def _checked_address(host: str, port: int) -> str:
     """One address of `host`, all of which must be public. Raises DeliveryError, OSError."""
     found = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)
     addresses = [str(entry[4][0]) for entry in found]
-    if not settings.WEBHOOK_PRIVATE_ADDRESSES and not all(map(is_public, addresses)):
+    if not all(map(_may_reach, addresses)):
         raise _refused("the server's address is not a public one")
     return addresses[0]
+
+
+def _may_use(url: SplitResult) -> bool:
+    return url.scheme == "https" or (url.scheme == "http" and settings.WEBHOOK_PRIVATE_ADDRESSES)
+
+
+def _may_reach(address: str) -> bool:
+    return settings.WEBHOOK_PRIVATE_ADDRESSES or is_public(address)
+
+
+def _is_address(host: str) -> bool:
+    return bool(normal_address(host))
 
 
 def is_public(address: str) -> bool:
     """Whether `address` is on the internet, also when it is wrapped into another."""
     ip = ip_address(normal_address(address) or "0.0.0.0")  # noqa: S104  # what is none is refused
-    if isinstance(ip, IPv6Address) and (ip.sixtofour or ip.teredo or ip in _NAT64):
-        return False  # these may end at any IPv4 address
+    if isinstance(ip, IPv6Address) and (ip.sixtofour or ip.teredo or ip not in _GLOBAL_UNICAST):
+        return False  # the first two may end at any IPv4 address, and so may some of the others
     return ip.is_global and not ip.is_multicast
 
 

@@ -14,6 +14,8 @@ from typing import IO, Any, cast
 from django.core.handlers.asgi import ASGIHandler
 from django.core.handlers.base import BaseHandler
 from django.core.signals import request_started
+from django.db import connections
+from django.db.backends.base.base import BaseDatabaseWrapper
 from django.http import HttpResponse
 from django.http.response import HttpResponseBase, StreamingHttpResponse
 from django.urls import set_script_prefix
@@ -61,13 +63,22 @@ async def _read(receive: Receive, limit: int) -> IO[bytes]:
             raise BodyTooLarge
         return BytesIO(message["body"])
     body = cast(IO[bytes], SpooledTemporaryFile(IN_MEMORY_BYTES))  # noqa: SIM115  # the caller's
+    try:
+        await _collect(message, receive, body, limit)
+    except BaseException:  # a client that is too slow cancels this
+        body.close()
+        raise
+    return body
+
+
+async def _collect(message: Message, receive: Receive, body: IO[bytes], limit: int) -> None:
     while message["type"] == "http.request":
         body.write(message["body"])
         if body.tell() > limit:
             raise BodyTooLarge
         if not message.get("more_body"):
             body.seek(0)
-            return body
+            return
         message = await receive()
     raise Disconnected
 
@@ -93,7 +104,8 @@ class DjangoInThreads(ASGIHandler):
 
     def __init__(self, threads: int) -> None:
         BaseHandler.load_middleware(self)  # ASGIHandler's own would load it for asynchronous use
-        self._pool = ThreadPoolExecutor(threads, "django")
+        self._connections: list[BaseDatabaseWrapper] = []
+        self._pool = ThreadPoolExecutor(threads, "django", initializer=self._remember_connections)
 
     async def answer(self, scope: Scope, body: IO[bytes], send: Send) -> None:
         """Answer a request whose `body` has been read."""
@@ -108,8 +120,15 @@ class DjangoInThreads(ASGIHandler):
             await send_whole(send, response.status_code, _headers(response), content)
 
     def close(self) -> None:
-        """Wait for the requests in hand."""
+        """Wait for the requests in hand, and close the threads' database connections."""
         self._pool.shutdown()
+        for connection in self._connections:
+            connection.close()
+
+    def _remember_connections(self) -> None:
+        for connection in connections.all():
+            connection.inc_thread_sharing()  # it will be closed from another thread
+            self._connections.append(connection)
 
     def _respond(
         self, scope: Scope, body: IO[bytes], send_part: Callable[[Message], None]

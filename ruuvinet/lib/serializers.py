@@ -8,7 +8,7 @@ from rest_framework import serializers
 from ruuvinet.lib.api import MissingArgument
 from ruuvinet.lib.mac import Mac
 
-MAX_UNIX_S = 2**31 - 1
+MAX_UNIX = 2**63 - 1
 
 
 class WireRequest(serializers.Serializer[Any]):
@@ -74,7 +74,10 @@ class MacAddress(serializers.CharField):
 
 
 class Timestamp(serializers.IntegerField):
-    """When the client made an edit, Unix seconds."""
+    """When the client made an edit, Unix seconds.
+
+    Milliseconds lie far in the future, which `ruuvinet.lib.edits` takes for now.
+    """
 
     def __init__(self, **kwargs: Any) -> None:
-        super().__init__(**{"min_value": 0, "max_value": MAX_UNIX_S, "required": False, **kwargs})
+        super().__init__(**{"min_value": 0, "max_value": MAX_UNIX, "required": False, **kwargs})

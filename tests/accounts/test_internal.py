@@ -232,3 +232,38 @@ def test_the_trail_forgets_who_left_and_keeps_what_happened():
         ("(left)", "plan: Added.", "Pro"),
         ("x", "Added “(left)”.", "Pro of (left)"),
     ]
+
+
+class TestSignInForSupport:
+    """`/register` with the internal secret is a call like the others."""
+
+    def register(self, secret=SECRET, **origin):
+        return post(
+            "/register", {"email": "Alice@Example.com"}, **{"X-Internal-Secret": secret}, **origin
+        )
+
+    def test_leaves_an_entry_without_the_code(self):
+        code = self.register().json()["data"]["token"]
+        entry = trail().get()
+
+        assert (entry.action, entry.about) == ("POST /register", "alice@example.com")
+        assert entry.result == "200"
+        assert code not in str(list(trail().values()))
+
+    def test_wrong_secrets_are_noted_and_slowed_down(self):
+        statuses = [self.register("wrong").status_code for _ in range(21)]
+
+        assert statuses == [403] * 20 + [429]
+        assert set(trail().values_list("kind", "result")) == {("refused", "403 ER_FORBIDDEN")}
+        assert self.register().status_code == 429
+        assert ask() == 429
+
+    def test_is_good_only_from_the_networks_that_are_set(self, settings):
+        settings.INTERNAL_NETWORKS = [ip_network(HERE)]
+
+        assert self.register().status_code == 200
+        assert self.register(address=ELSEWHERE).status_code == 403
+
+    def test_people_without_a_secret_are_not_noted(self):
+        assert post("/register", {"email": "alice@example.com"}).status_code == 200
+        assert not trail().exists()

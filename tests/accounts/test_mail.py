@@ -212,15 +212,36 @@ def test_a_line_end_in_a_name_makes_no_header(queue):
     assert "\n" not in subject
 
 
-@pytest.mark.parametrize("value", ["1", "true"])
-def test_notifications_can_be_switched_off_but_codes_cannot(alice, postbox, queue, now, value):
-    UserSetting.objects.create(
-        user=alice, name="DISABLE_EMAIL_NOTIFICATIONS", value=value, edited_at=now
-    )
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [
+        ("DISABLE_EMAIL_NOTIFICATIONS", "1"),
+        ("DISABLE_EMAIL_NOTIFICATIONS", "true"),
+        ("disable_emails", "1"),
+    ],
+)
+def test_notifications_can_be_switched_off_but_codes_cannot(
+    alice, postbox, queue, now, name, value
+):
+    UserSetting.objects.create(user=alice, name=name, value=value, edited_at=now)
     rows = [queue(), queue(mail.SIGN_IN, CODE)]
     for row in rows:
         mail.send(mail_id=row.pk, now=now)
     assert [again(row).status for row in rows] == [Status.NOT_SENT, Status.SENT]
+
+
+def test_a_name_of_several_lines_adds_no_words_of_its_own(postbox, queue, now):
+    plain = queue("UnshareByShareeNotification", {"sharee": "bob@example.com", "sensor": "a b"})
+    odd = queue(
+        "UnshareByShareeNotification",
+        {"sharee": "bob@example.com\nBcc: x@example.com", "sensor": "a\r\n\r\nYour account\u2028b"},
+    )
+    for row in (plain, odd):
+        mail.send(mail_id=row.pk, now=now)
+    expected, message = (words(m, "plain") for m in postbox.mails)
+    assert message.count("\n") == expected.count("\n")
+    assert postbox.mails[1]["Bcc"] is None
+    assert postbox.mails[1]["Subject"].startswith("bob@example.com Bcc: x@example.com removed")
 
 
 class TestWithoutMailServer:

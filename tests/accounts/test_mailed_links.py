@@ -157,9 +157,10 @@ def test_there_is_no_firmware_to_offer(client):
     }
 
 
-@pytest.mark.parametrize("url", ["", "/.well-known"])
+@pytest.mark.parametrize(
+    "url", ["/apple-app-site-association", "/.well-known/apple-app-site-association"]
+)
 def test_ios_learns_which_app_opens_the_links(client, settings, url):
-    url += "/apple-app-site-association"
     assert client.get(url).json() == {"applinks": {"apps": [], "details": []}}
     settings.IOS_APP_ID = "TEAM.com.example.station"
     (detail,) = client.get(url).json()["applinks"]["details"]

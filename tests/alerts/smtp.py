@@ -14,6 +14,14 @@ class MailServer:
     def __init__(self) -> None:
         self.mails: list[EmailMessage] = []
         self.refuse = ""  # what RCPT is answered, such as "550 no such user"
+        self.refuse_sender = ""  # what MAIL FROM is answered
+        self.refuse_mail = ""  # what the mail itself is answered
+
+    async def handle_MAIL(self, server, session, envelope, address, options):
+        if self.refuse_sender:
+            return self.refuse_sender
+        envelope.mail_from = address
+        return "250 OK"
 
     async def handle_RCPT(self, server, session, envelope, address, options):
         if self.refuse:
@@ -22,6 +30,8 @@ class MailServer:
         return "250 OK"
 
     async def handle_DATA(self, server, session, envelope):
+        if self.refuse_mail:
+            return self.refuse_mail
         self.mails.append(message_from_bytes(envelope.content, policy=policy.default))
         return "250 OK"
 

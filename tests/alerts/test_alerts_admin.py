@@ -4,9 +4,12 @@ import pytest
 from django.urls import reverse
 from django.utils import timezone
 
+from accounts.models import AuditEntry, User
 from alerts.admin import lanes
 from alerts.evaluation import evaluate_sensors
 from alerts.models import AlertEvent, AlertRule, Delivery, EvaluationMark, PushToken, Webhook
+from ruuvinet.lib.mac import Mac
+from sensors.services import claim_sensor
 
 pytestmark = pytest.mark.django_db
 
@@ -60,6 +63,98 @@ def test_a_rule_without_any_limit_is_refused_with_a_reason(admin_client, alice, 
     )
     assert b"Give a lower limit" in reply.content
     assert not AlertRule.objects.exists()
+
+
+def test_an_offline_rule_without_an_upper_limit_is_refused(admin_client, alice, porch):
+    reply = admin_client.post(
+        reverse("admin:alerts_alertrule_add"),
+        {"user": alice.pk, "sensor": str(porch.mac), "type": "offline", "min": "0", "delay_s": "0"},
+    )
+    assert b"Give an upper limit" in reply.content
+
+
+def test_a_webhook_into_our_own_network_is_refused_in_the_console_too(admin_client, alice):
+    reply = admin_client.post(
+        reverse("admin:alerts_webhook_add"),
+        {"user": alice.pk, "url": "https://10.0.0.1/", "secret": "s"},
+    )
+    assert b"not a public one" in reply.content
+    assert not Webhook.objects.exists()
+
+
+def test_changes_are_in_the_audit_trail_without_their_values(admin_client, alice, porch):
+    admin_client.post(
+        reverse("admin:alerts_webhook_add"),
+        {"user": alice.pk, "url": "https://home.example/token", "secret": "do not tell"},
+    )
+    entry = AuditEntry.objects.get()
+    told = f"{entry.action} {entry.about} {entry.result}"
+    assert told == "webhook: Added. home.example done"
+
+
+@pytest.fixture
+def many(alice, start):
+    """Rows as they come together: rules, events, deliveries, phones and webhooks."""
+
+    def many(count):
+        for _ in range(count):
+            number = User.objects.count()
+            user = User.objects.create_user(email=f"person-{number}@example.com")
+            sensor = claim_sensor(user=user, mac=Mac(0xC1_00_00_00_00_00 + number), name="Fridge")
+            rule = AlertRule.objects.create(user=user, sensor=sensor, type="temperature", max=8)
+            event = AlertEvent.objects.create(
+                rule=rule, user=user, sensor=1, sensor_name="Fridge", type="temperature",
+                trigger="over", value=9.512345, threshold=8, opened_at=start,
+            )  # fmt: skip
+            for channel in ("push", "email", "webhook"):
+                Delivery.objects.create(
+                    event=event, channel=channel, address=f"token-{number}", created_at=start,
+                    next_attempt_at=start,
+                )  # fmt: skip
+            PushToken.objects.create(user=user, token=f"token-{number}", platform="ios")
+            Webhook.objects.create(user=user, url="https://a.example/", secret="s")
+
+    return many
+
+
+@pytest.mark.parametrize(
+    ("page", "queries"),
+    [
+        ("alerts_alertrule_changelist", 5),
+        ("alerts_alertevent_changelist", 7),
+        ("alerts_delivery_changelist", 5),
+        ("alerts_pushtoken_changelist", 5),
+        ("alerts_webhook_changelist", 5),
+        ("alerts_timeline", 4),
+    ],
+)
+def test_queries_do_not_grow_with_rows(
+    admin_client, many, page, queries, django_assert_num_queries
+):
+    url = reverse(f"admin:{page}", args=[Mac(1)] if page == "alerts_timeline" else [])
+    many(5)
+    admin_client.get(url)
+    with django_assert_num_queries(queries):
+        few = admin_client.get(url)
+    many(45)
+    with django_assert_num_queries(queries):
+        all_ = admin_client.get(url)
+    assert len(all_.content) > len(few.content)
+
+
+def test_values_are_shown_without_decimals_that_are_not_true(admin_client, many):
+    many(1)
+    page = admin_client.get(reverse("admin:alerts_alertevent_changelist")).content
+    assert b"9.51" in page
+    assert b"9.512" not in page
+    assert b"Temperature over 8" in page
+
+
+@pytest.mark.parametrize(("state", "count"), [("open", 1), ("resolved", 0)])
+def test_open_events_are_found_by_their_state(admin_client, many, state, count):
+    many(1)
+    reply = admin_client.get(reverse("admin:alerts_alertevent_changelist"), {"state": state})
+    assert reply.context["cl"].result_count == count
 
 
 def test_changing_a_rule_resolves_its_event(admin_client, fired):

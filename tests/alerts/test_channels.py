@@ -1,6 +1,7 @@
 """Who is told through what: plans, switches, and channels that must not wait for each other."""
 
 import threading
+import time
 from datetime import timedelta
 
 import pytest
@@ -16,7 +17,7 @@ from tests.alerts.smtp import mail_server
 
 pytestmark = pytest.mark.django_db
 
-# Plan: push, email, offline, delay.
+# Plan: push, email, offline, delay. The vendor's plans know no webhooks.
 PLANS = {
     "Free": (False, False, False, False),
     "Basic": (True, False, False, False),
@@ -64,6 +65,13 @@ def test_the_owners_plan_says_which_channels_fire(fire, alice, start, plan):
     allowed = {"webhook"} | ({"push"} if push else set()) | ({"email"} if email else set())
     assert fire() == allowed
     assert AlertRule.objects.get().triggered  # what the apps show needs no plan
+
+
+def test_a_plan_may_leave_out_webhooks(fire, alice, start):
+    Subscription.objects.create(
+        user=alice, name="Calm", starts_at=start, webhook_alert_allowed=False
+    )
+    assert fire() == {"push", "email"}
 
 
 @pytest.mark.parametrize("plan", PLANS)
@@ -171,6 +179,74 @@ def test_a_channel_that_hangs_delays_no_other(fire, settings, tmp_path, start):
         fcm._stopping.set()
         pushing.join(30)
     assert Delivery.objects.get(channel="push").status == "pending"
+
+
+class Server(Transport):
+    """A webhook transport: the server of alice hangs until `open`, those of others answer."""
+
+    senders, each = 4, 2
+
+    def __init__(self, dead):
+        self.dead, self.open, self.told = dead, threading.Event(), []
+        self.at_once, self.most_at_once, self.lock = 0, 0, threading.Lock()
+
+    def send(self, notification, destination):
+        if destination.address == self.dead:
+            with self.lock:
+                self.at_once += 1
+                self.most_at_once = max(self.most_at_once, self.at_once)
+            assert self.open.wait(30)
+            with self.lock:
+                self.at_once -= 1
+        self.told.append(destination.address)
+
+
+@pytest.mark.django_db(transaction=True)
+def test_a_server_that_hangs_delays_no_other_server(webhook, bob, start, monkeypatch):
+    others = Webhook.objects.create(user=bob, url="https://example.org/hook", secret="b")
+    for number in range(10):
+        event_for(webhook, start - timedelta(seconds=20 - number))
+    event_for(others, start)
+    server = Server(dead=webhook.url)
+    monkeypatch.setattr(delivery, "transport_for", lambda channel: server)
+    sending = threading.Thread(target=drain_and_close, args=["webhook", lambda: start])
+    sending.start()
+    wait_until(lambda: server.told == [others.url])
+    assert server.most_at_once == 2
+    server.open.set()
+    sending.join(30)
+    assert server.most_at_once == 2
+    assert set(Delivery.objects.values_list("status", flat=True)) == {"sent"}
+    assert len(server.told) == 11
+
+
+def event_for(webhook, due_at) -> Delivery:
+    event = AlertEvent.objects.create(
+        user=webhook.user, sensor=1, sensor_name="Fridge", type="temperature", trigger="over",
+        value=9.5, threshold=8, opened_at=due_at,
+    )  # fmt: skip
+    return Delivery.objects.create(
+        event=event, channel="webhook", address=str(webhook.pk), created_at=due_at,
+        next_attempt_at=due_at,
+    )  # fmt: skip
+
+
+def wait_until(reached) -> None:
+    deadline = time.monotonic() + 20
+    while not reached():
+        assert time.monotonic() < deadline
+        time.sleep(0.01)
+
+
+@pytest.mark.django_db(transaction=True)
+def test_what_waited_too_long_for_a_sender_is_left_to_its_next_lease(webhook, start, monkeypatch):
+    row = event_for(webhook, start)
+    server = Server(dead="")
+    monkeypatch.setattr(delivery, "transport_for", lambda channel: server)
+    times = iter([start, start, start + delivery.LEASE])  # taken, prepared, and begun too late
+    delivery.drain("webhook", clock=lambda: next(times, start + delivery.LEASE))
+    row.refresh_from_db()
+    assert (row.status, row.attempts, len(server.told)) == ("sent", 2, 1)
 
 
 def drain_and_close(channel, clock):

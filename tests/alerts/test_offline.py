@@ -184,3 +184,27 @@ def test_old_spans_are_forgotten(listen, start):
     listen(0, 10)
     offline.forget_old_spans(start + timedelta(days=31))
     assert not ListeningSpan.objects.exists()
+
+
+def test_an_alert_of_a_plan_that_ended_ends_too(
+    offline_rule, hear, listen, scan, porch, start, alice
+):
+    hear(5.0, after_s=0)
+    listen(0, 2000)
+    scan(960)
+    Subscription.objects.create(
+        user=alice, name="Free", starts_at=start, offline_alert_allowed=False
+    )
+    for second in (1000, 1300):
+        hear(5.0, after_s=second)
+        evaluate_sensors(sensors=[porch.mac], now=start + timedelta(seconds=second))
+    assert not triggered()
+    assert AlertEvent.objects.get().resolved_at
+
+
+def test_a_lower_limit_means_nothing(rule_for, alice, hear, listen, scan):
+    rule_for(alice, type="offline", min=900, max=100)
+    hear(5.0, after_s=0)
+    listen(0, 400)
+    (event,) = scan(400).opened
+    assert (event.trigger, event.threshold) == ("over", 100)

@@ -163,3 +163,15 @@ def test_an_unknown_phone_is_not_found_and_has_no_code(client, db, body):
 def test_a_number_that_is_none_is_refused(client, db, wrong):
     reply = client.post("/push-unregister", wrong, content_type="application/json")
     assert (reply.status_code, reply.json()["code"]) == (400, "ER_INVALID_FORMAT")
+
+
+def test_whoever_guesses_numbers_has_to_wait(app, client):
+    number = app.post("/push-register", ANDROID).json()["data"]["id"]
+    guesses = [leave(client, {"id": number + n}).status_code for n in range(1, 22)]
+    assert guesses == [404] * 20 + [429]
+    assert leave(client, {"id": number}).status_code == 429
+    assert leave(client, {"id": number}, REMOTE_ADDR="192.0.2.1").status_code == 200
+
+
+def leave(client, body, **origin):
+    return client.post("/push-unregister", body, content_type="application/json", **origin)

@@ -7,6 +7,7 @@ from datetime import timedelta
 
 import pytest
 from django.conf import settings
+from django.db import connection
 from django.utils import timezone
 
 from alerts import delivery, evaluation, tasks
@@ -36,6 +37,74 @@ def test_a_sensor_that_cannot_be_judged_costs_its_neighbours_nothing(
     monkeypatch.setattr(evaluation, "judge", judge)
     tasks.evaluate_sensors(sensor_ids=[int(bad.mac), int(porch.mac)])
     assert [event.sensor for event in AlertEvent.objects.all()] == [porch.mac]
+
+
+@pytest.mark.django_db(transaction=True)
+def test_messages_that_come_while_others_are_judged_become_one_round(
+    alice, porch, rule_for, hear, monkeypatch
+):
+    rule_for(alice)
+    hear(9.5, after_s=60)
+    rounds, begun, go_on = [], threading.Event(), threading.Event()
+
+    def evaluate(*, sensors, now, real=tasks.evaluate):
+        rounds.append(sorted(sensors))
+        begun.set()
+        assert go_on.wait(20)
+        return real(sensors=sensors, now=now)
+
+    monkeypatch.setattr(tasks, "evaluate", evaluate)
+
+    def first():
+        tasks.evaluate_sensors(sensor_ids=[int(porch.mac)])
+        connection.close()
+
+    judging = threading.Thread(target=first)
+    judging.start()
+    assert begun.wait(20)
+    for sensor in (1, 2, 3, 2):  # each is let go at once
+        tasks.evaluate_sensors(sensor_ids=[sensor])
+    go_on.set()
+    judging.join(20)
+    assert rounds == [[int(porch.mac)], [1, 2, 3]]
+    assert AlertEvent.objects.count() == 1
+
+
+def test_a_long_backlog_lets_others_have_their_turn(alice, porch, rule_for, hear, monkeypatch):
+    other = claim_sensor(user=alice, mac=Mac.parse("EF:54:4A:E7:1D:9F"))
+    for sensor in (porch, other):
+        rule_for(alice, sensor=sensor)
+    for minute in range(5):
+        hear(5.0, after_s=60 * minute + 60)
+    hear(9.5, after_s=600, sensor=other.mac)
+    monkeypatch.setattr(evaluation, "MAX_SAMPLES", 1)
+    monkeypatch.setattr(tasks, "ROUND_SENSORS", 1)
+    monkeypatch.setattr(tasks, "GATHERING_S", 0)
+    rounds = []
+
+    def evaluate(*, sensors, now, real=tasks.evaluate):
+        rounds.extend(sensors)
+        return real(sensors=sensors, now=now)
+
+    monkeypatch.setattr(tasks, "evaluate", evaluate)
+    tasks.evaluate_sensors(sensor_ids=[int(porch.mac), int(other.mac)])
+    assert rounds[:2] == [int(porch.mac), int(other.mac)]
+    assert [event.sensor for event in AlertEvent.objects.all()] == [other.mac]
+    assert rounds.count(int(porch.mac)) >= 5
+
+
+@pytest.mark.django_db(transaction=True)
+def test_a_connection_that_died_is_replaced_before_the_next_round(alice, porch, rule_for, hear):
+    rule_for(alice)
+    hear(9.5, after_s=60)
+    connection.ensure_connection()
+    if settings.EMBEDDED_DATABASE:  # a file hangs up on nobody
+        connection.close()
+    else:
+        connection.connection.close()
+    connection.errors_occurred = True
+    tasks.evaluate_sensors(sensor_ids=[int(porch.mac)])
+    assert AlertEvent.objects.count() == 1
 
 
 def test_the_sweep_closes_events_whose_rule_is_gone(alice, porch, rule_for, hear):

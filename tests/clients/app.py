@@ -41,12 +41,21 @@ class App:
         return {"Authorization": self.token} if self.token else {}
 
     def send(self, method, path, body=None):
+        content = b"" if body is None else json.dumps(body).encode()
+        return self.send_bytes(method, path, content, self.content_type, self.authorization())
+
+    def put(self, url, content, content_type):
+        """The second step of an upload, without a token."""
+        assert url.startswith("http://testserver/")
+        return self.send_bytes("PUT", url.removeprefix("http://testserver"), content, content_type)
+
+    def send_bytes(self, method, path, content, content_type, authorization=None):
         reply = self.client.generic(
             method,
             path,
-            b"" if body is None else json.dumps(body).encode(),
-            content_type=self.content_type,
-            headers={**self.headers, **self.authorization()},
+            content,
+            content_type=content_type,
+            headers={**self.headers, **(authorization or {})},
         )
         self.statuses.append(reply.status_code)
         assert reply["Content-Type"] == "application/json"

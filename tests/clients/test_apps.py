@@ -4,10 +4,12 @@ import re
 
 import pytest
 
+from ruuvinet.lib.mac import Mac
+from sensors.services import register_sensor
 from tests.clients.app import IOS_CODES, NOW, SENSOR, App, mailed_code
 
 pytestmark = pytest.mark.usefixtures("heard")
-EMAIL = "matti@meikalainen.com"
+EMAIL, FRIEND = "matti@meikalainen.com", "friend@example.com"
 DENSE = (
     "/sensors-dense?sharedToOthers=true&sharedToMe=true&measurements=true&alerts=true&settings=true"
 )
@@ -51,13 +53,18 @@ def fractions(value, *names):
             yield from fractions(item, *names)
 
 
-def sign_in(app):
-    echoed = app.send("POST", "/register", {"email": EMAIL})["data"]["email"]
-    data = app.send("GET", f"/verify?token={mailed_code(EMAIL)}")["data"]
+def sign_in(app, email=EMAIL):
+    echoed = app.send("POST", "/register", {"email": email})["data"]["email"]
+    data = app.send("GET", f"/verify?token={mailed_code(email)}")["data"]
     assert data["email"] == echoed  # iOS refuses to go on when they differ
     assert isinstance(data["newUser"], bool)
     app.token = data["accessToken"]
     return app
+
+
+def display_order():
+    types, values = ["displayOrder", "defaultDisplayOrder"], ['["TEMPERATURE_C"]', "false"]
+    return {"sensor": SENSOR, "type": types, "value": values, "timestamp": NOW}
 
 
 def ok(app, *request):
@@ -105,8 +112,10 @@ def read_alert(alert):
     assert alert["lastUpdated"] >= 1
 
 
-def test_android_signs_in_syncs_and_leaves():
+def test_android_signs_in_syncs_and_leaves(jpeg):
     app = sign_in(Android())
+    phone = {"token": "fcm:1", "type": "Android", "name": "Pixel", "params": {"language": "fi"}}
+    assert isinstance(ok(app, "POST", "/push-register", phone)["id"], int)
     ok(app, "POST", "/claim", {"sensor": SENSOR, "name": "Sauna"})
     body = {
         "sensor": SENSOR,
@@ -119,10 +128,29 @@ def test_android_signs_in_syncs_and_leaves():
     upload = ok(
         app, "POST", "/upload", {"sensor": SENSOR, "type": "image/jpeg", "action": "upload"}
     )
+    app.put(upload["uploadURL"], jpeg, "image/jpeg")
+    assert app.statuses[-1] == 200
+    # Whatever alerts it has, also those that nobody edited yet; it knows no delay.
+    alert = {
+        "sensor": SENSOR,
+        "type": "temperature",
+        "min": -5.0,
+        "max": 30.5,
+        "enabled": False,
+        "description": "",
+        "timestamp": 0,
+    }
+    assert ok(app, "POST", "/alerts", alert) == {"action": "success"}
     (sensor,) = ok(app, "GET", DENSE)["sensors"]
     read_dense(sensor)
+    assert [(a["type"], a["min"], a["delay"]) for a in sensor["alerts"]] == [("temperature", -5, 0)]
     # It knows by the file's name whether it already has the picture.
     assert sensor["picture"].rpartition("/")[2].partition(".")[0] == upload["guid"]
+
+    ok(app, "POST", "/sensor-settings", display_order())
+    (sensor,) = ok(app, "GET", DENSE)["sensors"]
+    read_dense(sensor)
+    assert sensor["settings"]["displayOrder"] == '["TEMPERATURE_C"]'
 
     # History: from the newest that it has, until there is none or that is fresh.
     since, rows = NOW - 3600, 0
@@ -140,30 +168,53 @@ def test_android_signs_in_syncs_and_leaves():
     setting = {"name": "UNIT_TEMPERATURE", "value": "K", "timestamp": NOW}
     assert ok(app, "POST", "/settings", setting) == {"action": "added"}
     assert app.send("POST", "/settings", {**setting, "timestamp": 0})["code"] == "ER_CONFLICT"
+    ok(app, "POST", "/settings", {**setting, "timestamp": NOW * 1000})  # in milliseconds
+    for plan in ok(app, "GET", "/subscription")["subscriptions"]:
+        assert isinstance(plan["isActive"], bool)
+    assert ok(app, "POST", "/share", {"sensor": SENSOR, "user": FRIEND})["invited"] is True
+    ok(app, "POST", "/unshare", {"sensor": SENSOR, "user": FRIEND})
     check = ok(app, "GET", f"/check?sensor={SENSOR}")
     assert check["email"] == EMAIL  # its own: not masked, or it would offer to contest
     assert ok(app, "POST", "/upload", {"sensor": SENSOR, "type": "", "action": "reset"})
     assert ok(app, "GET", "/air_firmwareupdate") == {"latest": None, "beta": None, "alpha": None}
     ok(app, "POST", "/request-delete", {"email": EMAIL})
+    ok(app, "POST", "/push-unregister", {"token": "fcm:1"})
+    assert ok(app, "GET", "/push-list") == {"tokens": []}
 
 
 def test_another_androids_claim_is_refused_with_the_masked_owner():
     ok(sign_in(Android()), "POST", "/claim", {"sensor": SENSOR})
-    other = Android()
-    other.send("POST", "/register", {"email": "other@example.com"})
-    token = ok(other, "GET", f"/verify?token={mailed_code('other@example.com')}")["accessToken"]
-    other.token = token
+    other = sign_in(Android(), "other@example.com")
     answer = other.send("POST", "/claim", {"sensor": SENSOR})
     assert (other.statuses[-1], answer["code"]) == (409, "ER_SENSOR_ALREADY_CLAIMED")
     assert re.search(r"[^\s]+@[^\s]+\.[a-z]+", answer["error"])
     assert EMAIL not in answer["error"]
 
 
-def test_ios_signs_in_syncs_and_leaves():
+def test_ios_signs_in_syncs_and_leaves(jpeg):
     app = sign_in(Ios())
+    params = {"soundFile": "ruuvi_speak.caf", "language": "fi"}
+    phone = {"token": "apns", "type": "ios", "name": "iPhone", "data": "", "params": params}
+    assert type(ok(app, "POST", "/push-register", phone)["id"]) is int
+    (registered,) = ok(app, "GET", "/push-list")["tokens"]
+    assert {name: type(value) for name, value in registered.items()} == {
+        "id": int,
+        "lastAccessed": int,
+        "name": str,
+    }
+    assert ok(app, "GET", f"/check?sensor={SENSOR}") == {"email": "", "sensor": SENSOR}
     ok(app, "POST", "/claim", {"sensor": SENSOR, "name": "Sauna"})
+    upload = ok(app, "POST", "/upload", {"sensor": SENSOR, "type": "image/jpeg"})
+    app.put(upload["uploadURL"], jpeg, "image/jpeg")
+    assert app.statuses[-1] == 200  # and no other success
+    # Movement comes without limits, and what has no description without one.
+    movement = {"sensor": SENSOR, "type": "movement", "enabled": True, "timestamp": NOW}
+    ok(app, "POST", "/alerts", movement)
+    ok(app, "POST", "/alerts", {**movement, "type": "offline", "min": 0, "max": 900, "delay": 0})
+    ok(app, "POST", "/sensor-settings", display_order())
     (sensor,) = ok(app, "GET", DENSE)["sensors"]
     read_dense(sensor)
+    assert [alert["type"] for alert in sensor["alerts"]] == ["movement", "offline"]
     page = ok(
         app, "GET", f"/get?sensor={SENSOR}&since={NOW - 600}.123&sort=asc&limit=5000&mode=mixed"
     )
@@ -172,8 +223,10 @@ def test_ios_signs_in_syncs_and_leaves():
     last = page["measurements"][-1]["timestamp"]
     overlap = ok(app, "GET", f"/get?sensor={SENSOR}&since={float(last)}&sort=asc")
     assert [row["timestamp"] for row in overlap["measurements"]] == [last]
+    ok(app, "POST", "/share", {"sensor": SENSOR, "user": FRIEND})
     (shares,) = ok(app, "GET", f"/sensors?sensor={SENSOR}")["sensors"]
-    assert shares["sharedTo"] == []
+    assert (shares["sharedTo"], shares["sharedToPending"]) == ([], [FRIEND])
+    ok(app, "POST", "/unshare", {"sensor": SENSOR, "user": FRIEND})
     user = ok(app, "GET", "/user")
     for name in ("owner", "name", "picture"):
         assert isinstance(user["sensors"][0][name], str)
@@ -181,6 +234,23 @@ def test_ios_signs_in_syncs_and_leaves():
     ok(app, "POST", "/settings", setting)
     ok(app, "POST", "/unclaim", {"sensor": SENSOR})
     ok(app, "POST", "/request-delete", {"email": EMAIL})
+    ok(app, "POST", "/push-unregister", {"token": "apns"})
+
+
+@pytest.mark.parametrize("app", [Android, Ios])
+def test_whoever_holds_a_sensor_takes_it_over(app):
+    secret = "DE:AD:BE:EF:00:11:22:33"
+    register_sensor(mac=Mac.parse(SENSOR), secret=secret)
+    before, after = sign_in(app()), sign_in(app(), FRIEND)
+    ok(before, "POST", "/claim", {"sensor": SENSOR, "name": "Sauna"})
+    assert ok(after, "GET", f"/check?sensor={SENSOR}")["email"] == "m***i@m*********n.com"
+    body = {"sensor": SENSOR, "secret": secret.lower().replace(":", ""), "name": "Mine"}
+    assert ok(after, "POST", "/contest-sensor", body) == {"sensor": SENSOR}
+    assert ok(before, "GET", DENSE)["sensors"] == []
+    (sensor,) = ok(after, "GET", DENSE)["sensors"]
+    read_dense(sensor)
+    assert (sensor["name"], sensor["measurements"]) == ("Mine", [])  # nothing of the one before
+    assert ok(after, "GET", f"/get?sensor={SENSOR}&sort=asc")["total"] == 0
 
 
 @pytest.mark.parametrize(

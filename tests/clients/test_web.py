@@ -1,7 +1,10 @@
 """The web UI: JSON without a Content-Type, from another origin, `.json()` on every answer."""
 
+from datetime import UTC, datetime
+
 import pytest
 
+from subscriptions.services import register_code
 from tests.clients.app import DF5, NOW, SENSOR, App, mailed_code
 
 pytestmark = pytest.mark.usefixtures("heard")
@@ -54,7 +57,7 @@ def web():
     return web
 
 
-def test_a_first_sign_in_a_daily_sync_and_a_sign_out(web):
+def test_a_first_sign_in_a_daily_sync_and_a_sign_out(web, jpeg):
     # The browser's language, when the account has none.
     assert web.ok("GET", "/settings") == {"settings": {}}
     web.ok("POST", "/settings", {"name": "PROFILE_LANGUAGE_CODE", "value": "fi"})
@@ -92,7 +95,32 @@ def test_a_first_sign_in_a_daily_sync_and_a_sign_out(web):
     newer = web.ok("GET", f"/get?sensor={SENSOR}&since={times[0] + 1}&until={NOW + 60}")
     assert (newer["total"], newer["measurements"]) == (0, [])
 
+    # It posts back the whole alert that it read, and for a new one the range of its slider.
+    alert = {"sensor": SENSOR, "type": "temperature", "enabled": True, "min": -5, "max": 30}
+    web.ok("POST", "/alerts", {**alert, "extended": {"min": -40, "max": 85}, "description": ""})
+    (alert,) = web.ok("GET", dense)["sensors"][0]["alerts"]
+    assert (alert["enabled"], alert["min"], alert["max"]) == (True, -5, 30)
+    web.ok("POST", "/alerts", {**alert, "sensor": SENSOR, "userId": 7, "enabled": False})
+    (alert,) = web.ok("GET", dense)["sensors"][0]["alerts"]
+    assert alert["enabled"] is False
+
+    register_code(text="ABCD-EFGH", allowance={"name": "Pro"}, valid_days=30, at=datetime.now(UTC))
+    assert web.ok("POST", "/subscription", {"code": "ABCD-EFGH"}) == web.ok("GET", "/subscription")
+    item = web.ok("GET", "/subscription")["subscriptions"][0]
+    assert isinstance(item["subscriptionName"], str)
+    assert isinstance(item["endTime"], int)
+    assert isinstance(item["maxShares"], int)
+
+    upload = web.ok("POST", "/upload", {"sensor": SENSOR, "type": "image/jpeg"})
+    web.preflight("PUT", upload["uploadURL"].removeprefix("http://testserver"))
+    web.put(upload["uploadURL"], jpeg, "image/jpeg")
+    picture = web.ok("GET", "/user")["sensors"][0]["picture"]
+    shown = web.client.get(picture.removeprefix("http://testserver"), headers={"Origin": ORIGIN})
+    assert (shown.status_code, shown["Content-Type"]) == (200, "image/jpeg")
+    assert b"".join(shown.streaming_content).startswith(b"\xff\xd8")
+
     assert web.ok("POST", "/share", {"sensor": SENSOR, "user": "new@example.com"})["invited"]
+    web.ok("POST", "/unshare", {"sensor": SENSOR, "user": "new@example.com"})
     assert web.ok("GET", "/user")["sensors"][0]["name"] == "Sauna 🔥"
     web.ok("POST", "/unclaim", {"sensor": SENSOR, "deleteData": False})
     assert web.ok("GET", dense) == {"sensors": []}

@@ -17,7 +17,8 @@ from gateways.signature import sign
 from ruuvinet.lib.mac import Mac
 from sensors.models import Latest, Measurement, SparseMeasurement
 from sensors.partitions import ensure_partitions
-from tests.gateways.doors import AsgiServer, FastLaneClient
+from tests.gateways.doors import FastLaneClient
+from tests.ruuvinet.asgi_server import AsgiServer
 
 BODIES = Path(__file__).parents[1] / "golden" / "bodies"
 NOW = 1775069475  # 2026-04-01 18:51:15 UTC, the day of the golden bodies; Unix seconds

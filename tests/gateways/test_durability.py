@@ -2,7 +2,6 @@
 
 import json
 import os
-import random
 import signal
 import sqlite3
 import sys
@@ -11,7 +10,6 @@ import time
 from contextlib import closing
 from urllib.parse import urlsplit
 
-import psutil
 import psycopg
 import pytest
 import requests
@@ -124,25 +122,6 @@ def wait_for(fleet: Fleet, posts: int) -> None:
     while len(fleet.acknowledged) < posts * TAGS:
         assert time.monotonic() < deadline, fleet.statuses
         time.sleep(0.01)
-
-
-def web_workers(program: Program) -> list[psutil.Process]:
-    """The processes that answer requests: those that granian started."""
-    granian = [p for p in program.tree() if "granian" in p.cmdline()]
-    return [p for p in granian if p.ppid() in {parent.pid for parent in granian}]
-
-
-def test_kill_9_of_web_processes_loses_nothing_acknowledged(serve, environment):
-    fleet = Fleet(environment["PORT"])
-    try:
-        for kill in range(1, 4):
-            wait_for(fleet, POSTS * kill // 3)
-            random.choice(web_workers(serve)).kill()
-        wait_for(fleet, POSTS * 4 // 3)
-    finally:
-        fleet.stop()
-
-    assert missing(environment, fleet.acknowledged) == set()
 
 
 def test_stopping_in_the_middle_loses_nothing_acknowledged(serve, environment):

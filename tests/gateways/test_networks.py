@@ -227,6 +227,44 @@ class TestApi:
     def test_an_address_comes_alone(self, path, more):
         assert post(path, {"ipAddress": "10.0.0.1", **more}).status_code == 400
 
+    def test_a_reason_and_an_end_are_taken_and_told(self):
+        end = int((timezone.now() + timedelta(days=1)).timestamp())
+        asked = {"ipAddress": "10.0.0.0/8", "reason": "guesses secrets", "expiresAt": end}
+
+        reply = post("/blacklist", asked)
+        assert reply.json() == {"result": "success", "ipAddress": "10.0.0.0/8", "data": asked}
+        rule = NetworkRule.objects.get()
+        assert (rule.reason, rule.expires_at.timestamp()) == ("guesses secrets", end)
+        assert is_blocked("10.0.0.1")
+
+    def test_a_new_decision_replaces_reason_and_end(self):
+        end = int((timezone.now() + timedelta(days=1)).timestamp())
+        post("/blacklist", {"ipAddress": "10.0.0.0/8", "reason": "guesses", "expiresAt": end})
+        post("/whitelist", {"ipAddress": "10.0.0.0/8", "expiresAt": None})
+
+        rule = NetworkRule.objects.get()
+        assert (rule.is_allowed, rule.reason, rule.expires_at) == (True, "", None)
+
+    @pytest.mark.parametrize(
+        "wrong",
+        [
+            {"expiresAt": 1},
+            {"expiresAt": 0},
+            {"expiresAt": -1},
+            {"expiresAt": 10**12},
+            {"expiresAt": "soon"},
+            {"expiresAt": 1.5},
+            {"reason": "x" * 256},
+            {"reason": ["x"]},
+        ],
+        ids=repr,
+    )
+    def test_an_end_that_is_over_or_none_is_refused(self, wrong):
+        reply = post("/blacklist", {"ipAddress": "10.0.0.1", **wrong})
+
+        assert (reply.status_code, reply.json()["code"]) == (400, "ER_INVALID_FORMAT")
+        assert not NetworkRule.objects.exists()
+
     def test_both_at_once_is_refused_even_where_unknown_keys_are_not(self, settings):
         settings.INTERNAL_REFUSE_UNKNOWN_KEYS = False
         both = {"ipAddress": "10.0.0.1", "macAddress": "C8:25:2D:8E:9C:2C"}

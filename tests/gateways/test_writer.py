@@ -11,15 +11,17 @@ from django.conf import settings
 from django.db import connection, transaction
 
 from gateways import writer as writing
+from gateways.fast_lane import FastLane
 from gateways.models import Gateway
-from gateways.record import refusal
+from gateways.record import QueueFull, Request, refusal
 from gateways.services import whitelist
 from gateways.shaping import Batch, Post
-from gateways.writer import QueueFull, Unavailable, Writer
+from gateways.signature import sign
+from gateways.writer import Unavailable, Writer
 from ruuvinet.lib.mac import Mac
 from sensors.models import Latest, Measurement
 from sensors.services import Reception
-from tests.gateways.conftest import ADDRESS, DF5, GATEWAY, KEY, NOW, at
+from tests.gateways.conftest import ADDRESS, DF5, GATEWAY, KEY, NOW, TAG, at, body_of, tag
 from tests.threads import at_once
 
 pytestmark = [pytest.mark.django_db(transaction=True), pytest.mark.storage]
@@ -47,7 +49,7 @@ def woken():
 
 @pytest.fixture
 def writer(woken):
-    running = ObservedWriter(queue_limit=100, woken=woken.extend)
+    running = ObservedWriter(woken=woken.extend)
     yield running
     running.close()
 
@@ -179,23 +181,33 @@ def test_the_thread_survives_a_poisonous_post(writer):
     assert Latest.objects.count() == 1
 
 
-def test_a_full_queue_refuses_at_once(woken):
+def test_a_post_more_than_may_be_in_hand_is_refused_at_once():
     whitelist(mac=GATEWAY, secret=KEY, at=at(NOW - 60))
-    writer = ObservedWriter(queue_limit=2, woken=woken.extend)
-    with database_busy():
-        threads = waiting_posts(writer, 3)
-        with pytest.raises(QueueFull):
-            writer.write(post_of(99))
-    for thread in threads:
-        thread.join()
-    writer.close()
+    bodies = [body_of({TAG: tag()}, timestamp=NOW - age) for age in range(3)]
 
-    assert Latest.objects.count() == 3
+    async def post_all() -> list[int]:
+        lane = FastLane(queue_limit=2, woken=lambda sensors: None)
+        posts = [
+            asyncio.ensure_future(
+                lane.record(Request(body, {"ruuvi-hmac-sha256": sign(body, KEY)}, at(NOW), ADDRESS))
+            )
+            for body in bodies
+        ]
+        with database_busy():
+            refused = await posts[2]
+            assert not posts[0].done()
+            assert not posts[1].done()
+        taken = await asyncio.gather(*posts[:2])
+        await asyncio.to_thread(lane.close)
+        return [reply.status for reply in [*taken, refused]]
+
+    assert asyncio.run(post_all()) == [200, 200, 429]
+    assert Latest.objects.count() == 1
 
 
 def test_closing_commits_what_waits_and_refuses_the_rest(woken):
     whitelist(mac=GATEWAY, secret=KEY, at=at(NOW - 60))
-    writer = ObservedWriter(queue_limit=100, woken=woken.extend)
+    writer = ObservedWriter(woken=woken.extend)
     with database_busy():
         threads = waiting_posts(writer, 8)
         closing = threading.Thread(target=writer.close)

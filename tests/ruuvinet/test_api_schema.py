@@ -1,8 +1,10 @@
 """The API document, and the application held to it."""
 
 import os
+import re
 import time
 from collections import Counter
+from pathlib import Path
 
 import hypothesis
 import pytest
@@ -22,8 +24,9 @@ from schemathesis.specs.openapi.checks import (
 
 from accounts import services, sign_in
 from accounts.services import issue_token
+from alerts.views import WRONG_PHONES
 from ruuvinet.api_schema import ENDPOINTS, OTHERS
-from ruuvinet.asgi import application
+from ruuvinet.asgi import Application
 from ruuvinet.lib.mac import Mac
 from sensors.partitions import ensure_partitions
 from sensors.services import Reception, claim_sensor, store
@@ -37,6 +40,7 @@ CHECKS = [
 MACS = [Mac.parse("EF:54:4A:E7:1D:9E"), Mac.parse("EF:54:4A:E7:1D:9F")]
 DF5 = bytes.fromhex("0201061BFF99040515714D9FC56DFFF0FFF803E4B516E84D7EF41F0C28CBD6")
 EXAMPLES = 60
+ROOT = Path(__file__).parents[2]
 OPERATIONS = [
     (method.upper(), path)
     for path, methods in SchemaGenerator().get_schema(public=True)["paths"].items()
@@ -76,6 +80,48 @@ def test_every_endpoint_is_described(document):
         if path not in BY_HAND
     }
     assert served <= ENDPOINTS.keys()
+
+
+@pytest.mark.parametrize(
+    ("path", "forms"),
+    [("/whitelist", ["$ref", "items", "properties"]), ("/blacklist", ["$ref", "properties"])],
+)
+def test_all_forms_of_a_decision_are_described(document, path, forms):
+    operation = document["paths"][path]["post"]
+    (asked,) = operation["requestBody"]["content"].values()
+    told = operation["responses"]["200"]["content"]["application/json"]["schema"]
+    assert [next(f for f in forms if f in form) for form in asked["schema"]["anyOf"]] == forms
+    assert len(told["anyOf"]) == len(forms)
+
+
+def rows_of_endpoints():
+    """Endpoints of docs/api.md: whom each line says to call it, and the tests that it names."""
+    for line in (ROOT / "docs" / "api.md").read_text().splitlines():
+        cells = [cell.strip() for cell in line.strip("|").split("|")]
+        for endpoint in re.findall(r"`([A-Z]+ /[^`]*)`", cells[0]):
+            if line.startswith("| `"):
+                yield endpoint, cells[1:-1], re.findall(r"`([a-z_/]+\.py)`", cells[-1])
+
+
+def test_the_documentation_has_a_row_for_each_endpoint(document):
+    described = {
+        f"{method.upper()} {path}"
+        for path, methods in document["paths"].items()
+        for method in methods
+    }
+    assert {endpoint for endpoint, _, _ in rows_of_endpoints()} == described
+
+
+def test_the_tests_that_a_row_names_ask_that_endpoint():
+    for endpoint, clients, tests in rows_of_endpoints():
+        path = endpoint.partition(" ")[2].partition("/{")[0]
+        assert tests, endpoint
+        for test in tests:
+            assert path in (ROOT / "tests" / test).read_text(), (endpoint, test)
+        if len(clients) == 3:
+            for client, test in zip(clients, ("web", "apps", "apps"), strict=True):
+                asked = (ROOT / "tests" / "clients" / f"test_{test}.py").read_text()
+                assert client != "x" or path in asked or path == "/pictures", (endpoint, test)
 
 
 def test_the_document_is_made_once(client, db):
@@ -123,6 +169,7 @@ def endless(monkeypatch):
     for name in ("CALLS_BY_EMAIL", "CALLS_BY_ADDRESS", "WRONG_BY_ADDRESS", "WRONG_IN_TOTAL"):
         monkeypatch.setattr(getattr(sign_in, name), "limit", 10**9)
     monkeypatch.setattr(services.DELETION_MAILS, "limit", 10**9)
+    monkeypatch.setattr(WRONG_PHONES, "limit", 10**9)
 
 
 def cases(operation):
@@ -138,7 +185,8 @@ def cases(operation):
 @pytest.mark.parametrize(("method", "path"), OPERATIONS)
 def test_whatever_is_sent_is_answered_as_described(method, path, alice, endless, settings):
     """Through the application that production serves, the fast lane of gateways included."""
-    schema = schemathesis.openapi.from_asgi("/api/schema", application)
+    # One of its own: schemathesis ends it with the test, and an application lives once.
+    schema = schemathesis.openapi.from_asgi("/api/schema", Application())
     operation = schema[path][method]
     secrets = {
         "X-Internal-Secret": settings.INTERNAL_SECRET,

@@ -161,6 +161,15 @@ class TestContent:
         assert refused(put(place, content), 400, "ER_INVALID_FORMAT")
         assert files(folder) == []
 
+    def test_colours_without_a_palette_are_refused(self, porch, alice, upload, put, folder):
+        content = picture("PNG", mode="P")
+        start = content.index(b"PLTE") - 4
+        length = int.from_bytes(content[start : start + 4], "big")
+        content = content[:start] + content[start + 12 + length :]
+        url = upload(alice, "image/png").json()["data"]["uploadURL"]
+        assert refused(put(url, content, "image/png"), 400, "ER_INVALID_FORMAT")
+        assert files(folder) == []
+
     @pytest.mark.parametrize("size", [(6000, 6000), (60_000, 1000), (30_000, 30_000)])
     def test_a_bomb_is_refused_unopened(self, porch, alice, upload, put, folder, size):
         # Its head says how large it is; nothing of that size is made here.
@@ -206,6 +215,40 @@ class TestContent:
         (name,) = files(folder)
         with Image.open(folder / name) as stored:
             assert stored.size == (30, 40)
+
+    def test_a_photo_with_odd_exif_is_taken_as_it_lies(self, place, put, folder):
+        exif = Image.Exif()
+        exif[0x0112] = 6
+        exif[0x011A] = 1.5
+        content = picture(size=(40, 30), exif=exif)
+        # As if the resolution were text, and the turn no number.
+        for tag in (b"\x01\x1a\x00\x05", b"\x01\x12\x00\x03"):
+            assert content.count(tag) == 1
+            content = content.replace(tag, tag[:3] + b"\x02")
+        assert put(place, content).status_code == 200
+        (name,) = files(folder)
+        with Image.open(folder / name) as stored:
+            assert stored.size == (40, 30)
+
+    @pytest.mark.parametrize("turn", range(1, 9))
+    def test_every_turn_is_undone(self, place, put, folder, turn):
+        upright = Image.new("L", (40, 30))
+        upright.paste(255, (0, 0, 20, 15))  # light at the top left
+        undo = {2: 0, 3: 3, 4: 1, 5: 5, 6: 2, 7: 6, 8: 4}  # how the camera held it
+        exif = Image.Exif()
+        exif[0x0112] = turn
+        out = io.BytesIO()
+        lying = upright.transpose(undo[turn]) if turn > 1 else upright
+        lying.save(out, "JPEG", exif=exif)
+        put(place, out.getvalue())
+        (name,) = files(folder)
+        with Image.open(folder / name) as stored:
+            assert stored.size == (40, 30)
+            assert [stored.getpixel(at) > 200 for at in ((5, 5), (35, 5), (5, 25))] == [
+                True,
+                False,
+                False,
+            ]
 
     def test_transparency_stays(self, porch, alice, upload, put, folder):
         url = upload(alice, "image/png").json()["data"]["uploadURL"]

@@ -3,10 +3,12 @@ from datetime import UTC, datetime
 import pytest
 from django.urls import reverse
 
+from alerts.models import AlertRule
 from ruuvinet.lib.mac import Mac
 from sensors.models import Sensor
 from sensors.partitions import ensure_partitions
 from sensors.services import Reception, claim_sensor, store
+from sensors.sharing import share_sensor
 
 pytestmark = pytest.mark.django_db
 NOW = 1_775_069_475
@@ -131,3 +133,61 @@ def test_apps_notice_a_change(admin_client, alice):
     access.refresh_from_db()
     assert (access.name, access.sensor.offset_temperature_c) == ("Porch", 1)
     assert access.edited_at > datetime.fromtimestamp(NOW, UTC)
+
+
+@pytest.fixture
+def shared(alice, bob, heard):
+    """Alice's sensor, which bob may read, with a rule of each."""
+    sensor = claim_sensor(user=alice, mac=TAG, name="Porch")
+    share_sensor(user=alice, mac=TAG, email=bob.email, at=sensor.claimed_at)
+    for user in (alice, bob):
+        AlertRule.objects.create(user=user, sensor=sensor, type="temperature", min=0, max=1)
+    return sensor
+
+
+def save(client, sensor, *, removed=(), **fields):
+    accesses = list(sensor.accesses.order_by("pk"))
+    rows = {"accesses-TOTAL_FORMS": len(accesses), "accesses-INITIAL_FORMS": len(accesses)}
+    for number, access in enumerate(accesses):
+        prefix = f"accesses-{number}"
+        rows |= {
+            f"{prefix}-id": access.pk,
+            f"{prefix}-sensor": str(sensor.mac),
+            f"{prefix}-user": access.user_id,
+            f"{prefix}-name": access.name,
+        }
+        if access.user in removed:
+            rows[f"{prefix}-DELETE"] = "on"
+    offsets = dict.fromkeys(
+        ("offset_temperature_c", "offset_humidity_pct", "offset_pressure_pa"), 0
+    )
+    reply = client.post(
+        reverse("admin:sensors_sensor_change", args=[str(sensor.mac)]),
+        {**MANAGEMENT, **offsets, **rows, **fields},
+    )
+    assert reply.status_code == 302
+
+
+def ruled():
+    return [rule.user.email for rule in AlertRule.objects.order_by("pk").select_related("user")]
+
+
+def test_whose_share_is_removed_has_no_rules_any_more(admin_client, shared, bob):
+    save(admin_client, shared)
+    assert ruled() == ["alice@example.com", "bob@example.com"]
+    save(admin_client, shared, removed=[bob])
+    assert ruled() == ["alice@example.com"]
+
+
+def test_rules_of_strangers_end_with_the_publication(admin_client, shared, charlie):
+    save(admin_client, shared, public="on")
+    AlertRule.objects.create(user=charlie, sensor=shared, type="humidity", min=0, max=1)
+    save(admin_client, shared, public="on")
+    assert len(ruled()) == 3
+    save(admin_client, shared)
+    assert ruled() == ["alice@example.com", "bob@example.com"]
+
+
+def test_an_owner_keeps_the_sensor(admin_client, shared, alice):
+    save(admin_client, shared, removed=[alice])
+    assert shared.accesses.filter(user=alice).exists()

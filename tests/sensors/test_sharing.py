@@ -51,6 +51,15 @@ class TestShare:
         assert PendingShare.objects.get().email == NEW
         assert mails() == [("AccountInvite", NEW)]
 
+    def test_who_was_invited_and_then_shared_to_is_not_listed_twice(
+        self, porch, alice, share, signed_in
+    ):
+        share(alice, NEW)
+        User.objects.create_user(NEW)  # in the console, where nothing is accepted
+        assert share(alice, NEW).json()["data"]["invited"] is False
+        (sensor,) = signed_in(alice).get("/sensors").json()["data"]["sensors"]
+        assert (sensor["sharedTo"], sensor["sharedToPending"]) == ([NEW], [])
+
     def test_inviting_again_is_fine_and_floods_nobody(self, porch, alice, share):
         assert [share(alice, NEW).status_code for _ in range(2)] == [200, 200]
         assert len(mails()) == 1
@@ -143,6 +152,17 @@ class TestUnshare:
     def test_an_invitation_is_taken_back(self, porch, alice, share, unshare):
         share(alice, NEW)
         assert unshare(alice, user=NEW).status_code == 200
+        assert not PendingShare.objects.exists()
+
+    def test_an_invitation_that_outlived_the_sign_up_goes_with_the_share(
+        self, porch, alice, bob, share, unshare
+    ):
+        PendingShare.objects.create(
+            sensor=porch, shared_by=alice, email=bob.email, invited_at=at(NOW)
+        )
+        Access.objects.create(user=bob, sensor=porch)
+        assert unshare(alice, user=bob.email).status_code == 200
+        assert not Access.objects.filter(user=bob).exists()
         assert not PendingShare.objects.exists()
 
     def test_rules_for_a_public_sensor_stay(self, shared_porch, alice, bob, unshare):

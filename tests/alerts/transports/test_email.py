@@ -89,6 +89,14 @@ def test_a_name_with_a_line_break_makes_no_header():
     mail.message()
 
 
+def test_a_name_with_a_line_break_makes_no_paragraph():
+    lines = [
+        str(message_for(replace(MAIL, name=name), ALICE).body).count("\n")
+        for name in ("Fridge door", "Fridge\n\ndoor")
+    ]
+    assert lines[0] == lines[1]
+
+
 def test_a_repeated_mail_has_the_same_message_id():
     first, second = (message_for(MAIL, ALICE).message()["Message-ID"] for _ in range(2))
     assert first == second
@@ -105,6 +113,18 @@ def failure():
 )
 def test_a_refused_address_is_permanent_when_the_server_says_so(server, answer, permanent):
     server.refuse = answer
+    assert failure().permanent is permanent
+
+
+@pytest.mark.parametrize("answer", ["550 not this sender", "530 sign in first", "451 later"])
+def test_what_an_operator_must_mend_loses_no_alert(server, answer):
+    server.refuse_sender = answer
+    assert not failure().permanent
+
+
+@pytest.mark.parametrize(("answer", "permanent"), [("554 spam", True), ("452 full", False)])
+def test_a_refused_mail_is_permanent_when_the_server_says_so(server, answer, permanent):
+    server.refuse_mail = answer
     assert failure().permanent is permanent
 
 

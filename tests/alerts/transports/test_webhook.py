@@ -131,6 +131,13 @@ def test_what_an_answer_means(receiver, status, permanent, retires):
     assert str(status) in error.message
 
 
+def test_the_alarm_of_a_server_that_hung_up_says_nothing(receiver):
+    pinned = webhook._Pinned("127.0.0.1", "localhost", receiver.server_address[1], secure=False)
+    with contextlib.closing(socket.socket()) as unconnected:
+        pinned.raw = unconnected
+        pinned.shut()
+
+
 @pytest.mark.parametrize("status", [200, 201, 202, 204])
 def test_every_2xx_is_success(receiver, status):
     receiver.status = status
@@ -182,6 +189,10 @@ def test_a_server_that_drips_is_left(receiver, monkeypatch):
         "64:ff9b::7f00:1",
         "2002:7f00:1::",
         "2001:0:7f00:1::",
+        "::127.0.0.1",
+        "::ffff:0:7f00:1",
+        "64:ff9b:1::7f00:1",
+        "fec0::1",
         "nonsense",
     ],
 )

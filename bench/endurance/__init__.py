@@ -1,0 +1,1 @@
+"""Breaks what ingest stands on, and overloads it: `python -m bench.endurance`."""
