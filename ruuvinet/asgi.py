@@ -43,6 +43,8 @@ GATEWAY_PATIENCE_S = 5.0
 PATIENCE_S = 60.0
 LARGEST_BYTES = 12_000_000  # a picture
 
+# Django, which answers other origins, has not seen these requests.
+ANY_ORIGIN = {"Access-Control-Allow-Origin": "*"}
 TOO_LARGE = refuse(413, "The body is too large.", "ER_INVALID_FORMAT")
 TOO_SLOW = refuse(408, "The body did not arrive in time.", "ER_INVALID_FORMAT")
 BLOCKED = refuse(403, "Forbidden.", "ER_FORBIDDEN")
@@ -65,9 +67,9 @@ class Application:
         try:
             await (self._fast_lane if is_gateway else self._slow_lane)(scope, receive, send)
         except BodyTooLarge:
-            await _send_reply(send, TOO_LARGE)
+            await _send_reply(send, TOO_LARGE._replace(headers=TOO_LARGE.headers | ANY_ORIGIN))
         except BodyTooSlow:
-            await _send_reply(send, TOO_SLOW)
+            await _send_reply(send, TOO_SLOW._replace(headers=TOO_SLOW.headers | ANY_ORIGIN))
         except Disconnected:
             log.debug("a client went away before its body was complete")
 
