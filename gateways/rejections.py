@@ -2,7 +2,6 @@
 
 import logging
 import threading
-import time
 from datetime import datetime
 from queue import Full, Queue
 from typing import NamedTuple
@@ -35,6 +34,7 @@ class RejectionNotes:
     def __init__(self) -> None:
         self._queue: Queue[Rejection | None] = Queue(WAITING)
         self._noted: dict[tuple[Mac, Gateway.Rejection], datetime] = {}
+        self._ending = threading.Event()
         self._thread = threading.Thread(target=self._run, name="rejections", daemon=True)
         self._thread.start()
 
@@ -53,7 +53,8 @@ class RejectionNotes:
         self._noted[key] = rejection.at
 
     def close(self) -> None:
-        """Write what waits, then end."""
+        """Write what waits, without pauses, then end."""
+        self._ending.set()
         self._queue.put(None)
         self._thread.join()
 
@@ -64,5 +65,5 @@ class RejectionNotes:
                 note_rejection(**rejection._asdict())
             except Exception as error:  # the thread must outlive every fault
                 log.error("a rejection could not be noted", exc_info=error)
-            time.sleep(PAUSE_S)
+            self._ending.wait(PAUSE_S)
         connection.close()
