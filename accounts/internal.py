@@ -39,7 +39,7 @@ class InternalView(ApiView):
     def dispatch(self, request: Any, *args: Any, **kwargs: Any) -> Any:
         try:
             response = super().dispatch(request, *args, **kwargs)
-        except Exception:
+        except Exception:  # a fault of ours belongs into the trail too, and goes on as it was
             self._note("500")
             raise
         # One that has to wait is not noted: a flood must not fill the trail.

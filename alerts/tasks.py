@@ -83,7 +83,7 @@ def _evaluate(sensor_ids: list[int]) -> list[int]:
     try:
         _refresh_connection()
         evaluation = evaluate(sensors=sensor_ids, now=timezone.now())
-    except Exception:
+    except Exception:  # whatever it is, one sensor must not keep its neighbours unjudged
         log.exception("judging %d sensors failed", len(sensor_ids))
         return _evaluate_each(sensor_ids) if len(sensor_ids) > 1 else []
     _tell(evaluation)

@@ -6,6 +6,7 @@ from contextlib import suppress
 
 from gateways import networks
 from gateways.directory import Lookups
+from gateways.models import Gateway
 from gateways.notes import Notes
 from gateways.proof import Known
 from gateways.record import (
@@ -54,7 +55,7 @@ class FastLane:
         """Do what the first post would have to wait for. Never fails: the database may be away."""
         await self.is_blocked("")
         with suppress(*REFUSALS):
-            await self._find(Mac(0))
+            await self._lookups.run(Gateway.objects.exists)
 
     async def record(self, request: Request) -> Reply:
         """As `gateways.record.record`."""

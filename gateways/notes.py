@@ -2,7 +2,6 @@
 
 import logging
 import threading
-import time
 from collections.abc import Callable, Hashable
 from datetime import datetime
 from queue import Full, Queue
@@ -37,6 +36,7 @@ class Notes:
     def __init__(self) -> None:
         self._queue: Queue[Note | None] = Queue(WAITING)
         self._noted: dict[Hashable, datetime] = {}
+        self._ending = threading.Event()
         self._thread = threading.Thread(target=self._run, name="notes", daemon=True)
         self._thread.start()
 
@@ -54,7 +54,8 @@ class Notes:
         self._noted[note.about] = note.at
 
     def close(self) -> None:
-        """Write what waits, then end."""
+        """Write what waits, without pauses, then end."""
+        self._ending.set()
         self._queue.put(None)
         self._thread.join()
 
@@ -65,5 +66,5 @@ class Notes:
                 note.write()
             except Exception as error:  # the thread must outlive every fault
                 log.error("%s failed", note.verb.__name__, exc_info=error)
-            time.sleep(PAUSE_S)
+            self._ending.wait(PAUSE_S)
         connection.close()

@@ -42,10 +42,18 @@ GATEWAY_PATIENCE_S = 5.0
 PATIENCE_S = 60.0
 LARGEST_BYTES = 12_000_000  # a picture
 
-TOO_LARGE = refuse(413, "The body is too large.", "ER_INVALID_FORMAT")
-TOO_SLOW = refuse(408, "The body did not arrive in time.", "ER_INVALID_FORMAT")
 BLOCKED = refuse(403, "Forbidden.", "ER_FORBIDDEN")
 FAULT = refuse(500, "Internal error.", "ER_INTERNAL")
+
+
+def _refuse_body(status: int, message: str) -> Reply:
+    """Readable by every origin: Django, which sees to that, has not seen the request."""
+    reply = refuse(status, message, "ER_INVALID_FORMAT")
+    return reply._replace(headers=reply.headers | {"Access-Control-Allow-Origin": "*"})
+
+
+TOO_LARGE = _refuse_body(413, "The body is too large.")
+TOO_SLOW = _refuse_body(408, "The body did not arrive in time.")
 
 
 class Application:

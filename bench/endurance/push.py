@@ -18,7 +18,7 @@ from tests.services import free_port, start
 
 QUICK_SECONDS = 6  # at most as many as a gateway has sensors: each breaks its rule once
 LONGEST_S, LONGEST_EMBEDDED_S = 1.0, 2.0
-PATIENCE_S = 20.0
+PATIENCE_S = 75.0  # longer than it takes the sweep to find what a wake-up missed
 _TAG = "0201061BFF990405{temperature:04X}FFFFFFFF800080008000FFFF00FFFFFFFFFFFFFFFF"
 
 

@@ -1,6 +1,7 @@
 """What bench.endurance breaks, each as a test; no timing asserts, a busy machine is no fault."""
 
 import os
+import shutil
 import subprocess
 import sys
 
@@ -30,6 +31,8 @@ DATABASE = "sqlite" if settings.EMBEDDED_DATABASE else "postgresql"
     else [*EITHER, "postgresql-killed", "postgresql-paused", "redis"],
 )
 def test_no_promise_is_broken(name):
+    if name == "redis" and not shutil.which("wrk"):
+        pytest.skip("wrk is missing; on Debian: apt install wrk")
     endurance = subprocess.run(
         [
             *(sys.executable, "-m", "bench.endurance"),

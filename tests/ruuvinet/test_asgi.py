@@ -144,6 +144,12 @@ class TestDjango:
 
         assert status_and_body(server, scope, Parts())[0] == 413
 
+    def test_other_origins_may_read_that_their_body_was_refused(self, server):
+        headers = [(b"content-length", b"10000000000"), (b"origin", b"https://station.example")]
+        start, _ = server.answer(request("/upload", headers=headers), Parts())
+
+        assert dict(start["headers"])[b"Access-Control-Allow-Origin"] == b"*"
+
     @pytest.mark.parametrize("path", ["/\udcff", "/%00", "/ä", "//", "/a\nb"])
     def test_odd_path_is_not_found(self, path, server):
         assert server.answer(request(path, "GET"), Parts(b"", then="end"))[0]["status"] == 404
