@@ -102,8 +102,8 @@ def fcm_credentials(app_configs: Sequence[Any] | None, **kwargs: Any) -> list[Ch
 
 @register()
 def retention(app_configs: Sequence[Any] | None, **kwargs: Any) -> list[CheckMessage]:
-    """Less than a day would empty the audit trail, or the history of alerts, each night."""
-    names = ("AUDIT_RETENTION_DAYS", "ALERT_RETENTION_DAYS")
+    """Less than a day would empty the audit trail, or another history, each night."""
+    names = ("AUDIT_RETENTION_DAYS", "ALERT_RETENTION_DAYS", "GATEWAY_HISTORY_DAYS")
     return [
         Error(f"{name} is {getattr(settings, name)}.", hint="Use 1 or more.", id="ruuvinet.E010")
         for name in names

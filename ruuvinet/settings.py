@@ -221,6 +221,8 @@ GATEWAY_RATE_S = env.int("GATEWAY_RATE_S", default=60)
 GATEWAY_FASTEST_S = env.int("GATEWAY_FASTEST_S", default=5)
 # What a gateway's post must carry, unless its group or the gateway itself says otherwise.
 GATEWAY_POLICY = env.str("GATEWAY_POLICY", default="signature")
+# How long what gateways tell about themselves and are served is kept.
+GATEWAY_HISTORY_DAYS = env.int("GATEWAY_HISTORY_DAYS", default=365)
 # Threads of each web process for everything but `/record`, which needs none.
 WEB_THREADS = env.int("WEB_THREADS", default=32)
 # Posts that one process may have in hand; the next ones are answered 429.

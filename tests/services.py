@@ -55,6 +55,7 @@ ENVIRONMENT = {
     "GATEWAY_RATE_S": "60",
     "GATEWAY_FASTEST_S": "5",
     "GATEWAY_POLICY": "signature",
+    "GATEWAY_HISTORY_DAYS": "365",
     "WEB_THREADS": "",
     "QUEUE_LIMIT": "",
     "EMAIL_URL": "",

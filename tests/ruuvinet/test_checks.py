@@ -80,9 +80,11 @@ def test_public_url_must_be_an_address(url, fine, found, settings):
     assert ("ruuvinet.E005" not in found()) is fine
 
 
-@pytest.mark.parametrize("name", ["AUDIT_RETENTION_DAYS", "ALERT_RETENTION_DAYS"])
+@pytest.mark.parametrize(
+    "name", ["AUDIT_RETENTION_DAYS", "ALERT_RETENTION_DAYS", "GATEWAY_HISTORY_DAYS"]
+)
 @pytest.mark.parametrize(("days", "fine"), [(1, True), (365, True), (0, False), (-1, False)])
-def test_audit_trail_and_alerts_are_kept_for_a_day_at_least(name, days, fine, found, settings):
+def test_what_is_kept_is_kept_for_a_day_at_least(name, days, fine, found, settings):
     setattr(settings, name, days)
     assert found() == ([] if fine else ["ruuvinet.E010"])
 
