@@ -17,6 +17,7 @@ SECRETS = {
     "lan_auth_api_key", "lan_auth_api_key_rw",
 }  # fmt: skip
 WITH_PASSWORD = {"wifi_sta_config", "wifi_ap_config"}
+URLS = {"remote_cfg_url", "http_url", "http_stat_url", "fw_update_url"}
 
 
 def _is_bool(value: Any) -> bool:
@@ -187,8 +188,14 @@ def ensure_valid(document: Mapping[str, Any]) -> None:
 
 
 def holds_secrets(document: Mapping[str, Any]) -> bool:
+    """Whether it must not be served to everybody. A URL may carry a secret before @ or after ?."""
     passwords = [document.get(name, {}).get("password") for name in WITH_PASSWORD]
-    return any(document.get(name) for name in SECRETS) or any(passwords)
+    urls = [str(document.get(name, "")) for name in URLS]
+    return (
+        any(document.get(name) for name in SECRETS)
+        or any(passwords)
+        or any("?" in url or "@" in url for url in urls)
+    )
 
 
 def masked(document: Document) -> Document:

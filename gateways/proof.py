@@ -43,6 +43,7 @@ class Known(NamedTuple):
     key_state: str
     last_seen_at: datetime | None
     last_address: str | None
+    newest_body_s: int | None  # time of its newest body, by its clock while that was right
 
 
 class Proof(NamedTuple):
@@ -72,8 +73,8 @@ def prove(
     if known.policy == Policy.CERTIFICATE:
         examined = [one for one in examined if one.kind in Credential.CERTIFICATES]
     credential = find(examined, headers, query)
-    is_presented = any(presented(one, headers, query) is not None for one in known.credentials)
-    fault = _fault(known.policy, key, signature, credential, is_presented or _claims(headers))
+    is_presented = presents_any(known.credentials, headers, query)
+    fault = _fault(known.policy, key, signature, credential, is_presented)
     return Proof(key, credential, fault)
 
 
@@ -87,6 +88,15 @@ def find(
         if digest is not None and hmac.compare_digest(digest, credential.digest):
             found = credential
     return found
+
+
+def presents_any(
+    credentials: Iterable[KnownCredential], headers: Mapping[str, str], query: str
+) -> bool:
+    """Whether a request presents anything, right or wrong, in the place of a credential."""
+    return bool(headers.get("authorization")) or any(
+        presented(one, headers, query) is not None for one in credentials
+    )
 
 
 def presented(credential: KnownCredential, headers: Mapping[str, str], query: str) -> bytes | None:
@@ -143,10 +153,6 @@ def _signature_fault(signature: str) -> Gateway.Rejection:
     return Rejection.SIGNATURE if signature else Rejection.UNSIGNED
 
 
-def _claims(headers: Mapping[str, str]) -> bool:
-    return bool(headers.get("authorization"))
-
-
 def _basic(value: str) -> bytes | None:
     try:
         return sha256(b64decode(value.strip(), validate=True)).digest()
@@ -156,7 +162,9 @@ def _basic(value: str) -> bytes | None:
 
 def _parameter(query: str, name: str) -> bytes | None:
     try:
-        values = parse_qs(query, keep_blank_values=True, max_num_fields=MAX_PARAMETERS).get(name)
+        # A gateway sends what its owner typed: a plus is one, not a space.
+        typed = query.replace("+", "%2B")
+        values = parse_qs(typed, keep_blank_values=True, max_num_fields=MAX_PARAMETERS).get(name)
     except ValueError:
         return None
     return sha256(values[0].encode("utf-8", "surrogatepass")).digest() if values else None

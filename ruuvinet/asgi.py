@@ -41,6 +41,7 @@ log = logging.getLogger(__name__)
 GATEWAY_PATIENCE_S = 5.0
 PATIENCE_S = 60.0
 LARGEST_BYTES = 12_000_000  # a picture
+RENAMED = {b"ruuvi_gw_mac": b"ruuvi-gw-mac"}  # Django drops the first too
 
 BLOCKED = refuse(403, "Forbidden.", "ER_FORBIDDEN")
 FAULT = refuse(500, "Internal error.", "ER_INTERNAL")
@@ -66,10 +67,12 @@ class Application:
         if scope["type"] == "lifespan":
             await self._live(receive, send)
             return
-        # A name with an underscore would pass for one with a hyphen, which proxies guard. By this
-        # one a gateway says whose configuration it downloads; its credential is what counts.
+        # A name with an underscore would pass for one with a hyphen, which proxies guard. By the
+        # renamed one a gateway says whose configuration it downloads; its credential is what counts.
         scope["headers"] = [
-            item for item in scope["headers"] if b"_" not in item[0] or item[0] == b"ruuvi_gw_mac"
+            (RENAMED.get(name, name), value)
+            for name, value in scope["headers"]
+            if b"_" not in name or name in RENAMED
         ]
         is_gateway = scope["path"] in GATEWAY_PATHS and scope["method"] == "POST"
         try:

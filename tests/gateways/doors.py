@@ -5,6 +5,8 @@ import json
 from django.http import HttpResponse
 from django.test import Client
 
+NAMED_BY_GATEWAYS = {"HTTP_RUUVI_GW_MAC": "ruuvi_gw_mac"}  # the one with underscores
+
 
 class FastLaneClient(Client):
     """Django's test client in front of the application that granian serves."""
@@ -42,7 +44,7 @@ def _headers(environ):
     named = {"CONTENT_TYPE": "content-type", "CONTENT_LENGTH": "content-length"}
     headers = {named[name]: environ[name] for name in named if environ.get(name)}
     headers |= {
-        name[5:].replace("_", "-").lower(): value
+        NAMED_BY_GATEWAYS.get(name, name[5:].replace("_", "-").lower()): value
         for name, value in environ.items()
         if name.startswith("HTTP_")
     }

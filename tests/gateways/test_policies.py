@@ -47,6 +47,7 @@ MODES = {
     "api key like a scheme": (Kind.API_KEY, "", "Bearer x", {"Authorization": "Bearer x"}, ""),
     "header": (Kind.HEADER, "X-Api-Key", "s p", {"x-api-key": "s p"}, ""),
     "query": (Kind.QUERY, "token", "a b", {}, "?x=1&token=a%20b"),
+    "query with a plus": (Kind.QUERY, "key", "a+b/c=", {}, "?key=a+b/c="),
     "fingerprint": (
         Kind.FINGERPRINT, "", FINGERPRINT.upper(), verified(**{"X-Client-Cert": quote(PEM)}), "",
     ),

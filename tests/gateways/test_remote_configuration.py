@@ -103,12 +103,14 @@ class TestDownload:
     def test_other_methods_are_not_allowed(self, method, row):
         assert Client(enforce_csrf_checks=True).generic(method, OWN).status_code in {403, 405}
 
-    def test_through_the_fast_lanes_application_the_header_arrives(self, row, settings):
-        settings.ALLOWED_HOSTS = ["ruuvi.example.com"]
 
-        assert (
-            fetch(BY_HEADER, Host="10.0.0.9", **{"ruuvi-gw-mac": str(GATEWAY)}).status_code == 200
-        )
+@pytest.mark.django_db(transaction=True)
+@pytest.mark.parametrize("path", [BY_HEADER, FALLBACK])
+def test_the_header_selects_it_through_both_doors_and_by_any_host_name(path, row, door, settings):
+    settings.ALLOWED_HOSTS = ["ruuvi.example.com"]
+    named = {"Host": "10.0.0.9", "ruuvi_gw_mac": str(GATEWAY)}
+
+    assert door().get(path, headers=named).json() == PLAIN
 
 
 class TestWhoMayRead:
@@ -155,6 +157,47 @@ class TestWhoMayRead:
         )
 
         assert fetch(**bearer(made.shown_once)).status_code == 401
+
+    @pytest.mark.parametrize(
+        "secret",
+        [{"http_url": "https://a.example/record?token=x"}, {"http_url": "https://a:b@a.example/r"},
+         {"http_stat_url": "https://a.example/status?token=x"},
+         {"fw_update_url": "https://a.example/?key=x"}],
+    )  # fmt: skip
+    def test_a_url_may_hold_a_secret_too(self, secret, row):
+        configure(row, **secret)
+
+        assert fetch().status_code == 401
+
+    @pytest.mark.parametrize(
+        ("kind", "name"), [("header", "X-Api-Key"), ("query", "key"), ("api_key", "")]
+    )
+    def test_guessing_is_slowed_down_wherever_the_credential_stands(
+        self, kind, name, row, time_machine
+    ):
+        time_machine.move_to("2026-04-01T18:51:05Z", tick=False)
+        configure(row, http_pass="x")
+        make_credential(kind=kind, name=name, secret="summer", gateway=row,
+                        purpose="configuration", at=timezone.now())  # fmt: skip
+
+        def present(secret):
+            headers = {"header": {name: secret}, "api_key": {"Authorization": secret}}
+            query = f"?{name}={secret}" if kind == "query" else ""
+            return fetch(OWN + query, **headers.get(kind, {})).status_code
+
+        assert [present(f"guess{number}") for number in range(11)] == [401] * 10 + [429]
+        assert present("summer") == 429
+
+    def test_the_gateway_of_that_address_is_not_slowed_down(self, row, time_machine):
+        time_machine.move_to("2026-04-01T18:51:05Z", tick=False)
+        configure(row, http_pass="x")
+        make_credential(kind="bearer", secret="summer", gateway=row, purpose="configuration",
+                        at=timezone.now())  # fmt: skip
+        Gateway.objects.update(last_address="127.0.0.1")
+        for number in range(12):
+            fetch(**bearer(number))
+
+        assert fetch(**bearer("summer")).status_code == 200
 
     def test_guessing_is_slowed_down(self, row, time_machine):
         time_machine.move_to("2026-04-01T18:51:05Z", tick=False)
