@@ -140,7 +140,7 @@ def accept(opened: Opened, request: Request, known: Known | None) -> Accepted:
     proof = authenticate(opened.mac, request, known)
     assert known is not None  # noqa: S101  # or there were no proof
     now = int(request.received_at.timestamp())
-    batch = shape(opened.upload, gateway=opened.mac, now=now)
+    batch = shape(opened.upload, gateway=opened.mac, now=now, newest_body_s=known.newest_body_s)
     return Accepted(
         Post(opened.mac, request.address, request.received_at, batch),
         tuple(notes_about(opened.mac, request, known, proof)),

@@ -85,13 +85,7 @@ def _accept(gateways: list[Gateway], secrets: Mapping[Mac, str], at: datetime) -
         gateway.secret = secrets[gateway.mac]
         gateway.whitelisted_at = at
         gateway.blacklisted_at = gateway.connected_at = None
-    # One statement for many, and they are there: this only ever updates.
-    Gateway.objects.bulk_create(
-        gateways,
-        update_conflicts=True,
-        unique_fields=["mac"],
-        update_fields=["secret", "whitelisted_at", "blacklisted_at", "connected_at"],
-    )
+    storage.whitelist({gateway.mac: gateway.secret for gateway in gateways}, at)
     for gateway in gateways:
         directory.changed(gateway.mac)
 

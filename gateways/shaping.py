@@ -36,11 +36,21 @@ class Batch:
     late_readings: int = 0
 
 
-def shape(upload: wire.Upload[Any], *, gateway: int, now: int) -> Batch:
-    """Read every tag on its own merits; `now` is the time of reception in Unix seconds."""
+def shape(
+    upload: wire.Upload[Any], *, gateway: int, now: int, newest_body_s: int | None = None
+) -> Batch:
+    """Read every tag on its own merits.
+
+    Unix seconds: `now` is the time of reception, `newest_body_s` that of the gateway's newest body
+    by its own clock, as far as that is known.
+    """
     batch = Batch(clock_offset_s=_clock_offset(upload.timestamp, now))
+    sent_at_s = wire.read_count(upload.timestamp)
+    if sent_at_s is not None and newest_body_s is not None and sent_at_s < newest_body_s:
+        # No clock that was set goes back by itself: an old body came again, and its time is true.
+        batch.clock_offset_s = None
     if batch.clock_offset_s is None:
-        batch.sent_at_s = wire.read_count(upload.timestamp)
+        batch.sent_at_s = sent_at_s
         batch.nonce = wire.read_count(upload.nonce)
     for reception in _readable(upload, batch, gateway=gateway, now=now):
         other = batch.receptions.get(reception.sensor)

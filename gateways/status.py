@@ -46,8 +46,9 @@ def receive(request: Request) -> Reply:
     try:
         proof = authenticate(mac, request, known)
     except Rejected as rejection:
-        if rejection.reason == Gateway.Rejection.CREDENTIAL:
+        if known is not None:  # the console says why
             rejection.note.write()
+        if rejection.reason == Gateway.Rejection.CREDENTIAL:
             return refusal(rejection)
         return Reply(200, _TAKEN, {})
     assert known is not None  # noqa: S101  # or there were no proof

@@ -3,7 +3,7 @@
 One statement each, however many posts there are.
 """
 
-from collections.abc import Collection, Iterator, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from datetime import UTC, datetime
 from functools import lru_cache
 from itertools import groupby
@@ -16,7 +16,7 @@ from django.db import connection
 
 from gateways.models import Credential
 from gateways.proof import Known, KnownCredential, digest_of
-from ruuvinet.lib.crypto import decrypted
+from ruuvinet.lib.crypto import decrypted, encrypted
 from ruuvinet.lib.mac import Mac
 
 
@@ -40,7 +40,11 @@ class Seen(NamedTuple):
             or (self.sent_at_s, self.nonce) == (before.sent_at_s, before.nonce)
         )
         newest = before if is_replay or self.sent_at_s is None else self
+        told_by = before if is_replay else self
         return self._replace(
+            at=told_by.at,
+            address=told_by.address,
+            clock_offset_s=told_by.clock_offset_s,
             bad_tags=self.bad_tags + before.bad_tags,
             late_readings=self.late_readings + before.late_readings,
             sent_at_s=newest.sent_at_s,
@@ -49,25 +53,28 @@ class Seen(NamedTuple):
         )
 
 
+# Of a body that came again nothing is believed: whoever captured it may have sent it.
+_IS_REPLAY = """
+    ({sent_at_s} < newest_body_s OR {sent_at_s} = newest_body_s AND {nonce} = newest_nonce)
+"""
 _UPDATE = """
     UPDATE gateways_gateway SET
-        first_seen_at = COALESCE(first_seen_at, {at}), connected_at = COALESCE(connected_at, {at}),
-        last_seen_at = {at}, last_address = {address}, clock_offset_s = {clock_offset_s},
+        first_seen_at = COALESCE(first_seen_at, {at}),
+        connected_at = CASE
+            WHEN {is_replay} THEN connected_at ELSE COALESCE(connected_at, {at}) END,
+        last_seen_at = CASE WHEN {is_replay} THEN last_seen_at ELSE {at} END,
+        last_address = CASE WHEN {is_replay} THEN last_address ELSE {address} END,
+        clock_offset_s = CASE
+            WHEN {is_replay} THEN gateways_gateway.clock_offset_s ELSE {clock_offset_s} END,
         bad_tags = gateways_gateway.bad_tags + {bad_tags},
         late_readings = gateways_gateway.late_readings + {late_readings},
-        replays = gateways_gateway.replays + {replays} + CASE
-            WHEN {sent_at_s} < newest_body_s THEN 1
-            WHEN {sent_at_s} = newest_body_s AND {nonce} = newest_nonce THEN 1
-            ELSE 0 END,
+        replays = gateways_gateway.replays + {replays} + CASE WHEN {is_replay} THEN 1 ELSE 0 END,
         newest_nonce = CASE
             WHEN {sent_at_s} >= COALESCE(newest_body_s, 0) THEN {nonce} ELSE newest_nonce END,
         newest_body_s = CASE
             WHEN {sent_at_s} >= COALESCE(newest_body_s, 0) THEN {sent_at_s} ELSE newest_body_s END
     {where}
 """
-_ROW = _UPDATE.format(
-    where="WHERE mac = %(mac)s", **{field: f"%({field})s" for field in Seen._fields}
-)
 # Locked in the order of the gateways, so that transactions never lock crosswise.
 _LOCKED = """
     FROM json_to_recordset(%s) AS seen (
@@ -79,7 +86,16 @@ _LOCKED = """
     ) AS locked ON locked.mac = seen.mac
     WHERE gateways_gateway.mac = locked.mac
 """
-_ALL = _UPDATE.format(where=_LOCKED, **{field: f"seen.{field}" for field in Seen._fields})
+
+
+def _update(where: str, field: str) -> str:
+    """The statement with its values named as `field` says, such as `seen.{}`."""
+    values = {name: field.format(name) for name in Seen._fields}
+    return _UPDATE.format(where=where, is_replay=_IS_REPLAY.format(**values), **values)
+
+
+_ROW = _update("WHERE mac = %(mac)s", "%({})s")
+_ALL = _update(_LOCKED, "seen.{}")
 
 
 def write(seen: Sequence[Seen]) -> None:
@@ -91,6 +107,18 @@ def write(seen: Sequence[Seen]) -> None:
         _write_at_once(seen)
     else:
         _write_rows(seen)
+
+
+def whitelist(secrets: Mapping[Mac, str], at: datetime) -> None:
+    """Whitelist gateways whose rows are there, with the signing secret of each.
+
+    Runs in the caller's transaction.
+    """
+    since = connection.ops.adapt_datetimefield_value(at)
+    with connection.cursor() as cursor:
+        cursor.executemany(
+            _WHITELIST, [(encrypted(secret), since, int(mac)) for mac, secret in secrets.items()]
+        )
 
 
 def _write_rows(seen: Sequence[Seen]) -> None:
@@ -108,13 +136,18 @@ def _write_at_once(seen: Sequence[Seen]) -> None:
         cursor.execute(_ALL, [rows, macs])
 
 
+_WHITELIST = """
+    UPDATE gateways_gateway
+    SET secret = %s, whitelisted_at = %s, blacklisted_at = NULL, connected_at = NULL
+    WHERE mac = %s
+"""
 # A policy that asks for no credential does not read any.
 _READ = """
     SELECT
         g.mac, g.secret, g.offered_secret, g.previous_secret, g.key_state,
         COALESCE(NULLIF(g.policy, ''), NULLIF(t.policy, ''), %s) AS policy,
         COALESCE(g.period_s, t.period_s), g.last_seen_at, g.last_address,
-        c.id, c.kind, c.name, c.digest, c.secret, c.last_used_at
+        g.newest_body_s, c.id, c.kind, c.name, c.digest, c.secret, c.last_used_at
     FROM gateways_gateway g
     LEFT JOIN gateways_gatewaygroup t ON t.id = g.group_id
     LEFT JOIN gateways_credential c ON
@@ -138,7 +171,9 @@ def read(macs: Collection[Mac], at: datetime) -> dict[Mac, Known]:
 
 
 def _known(rows: Sequence[Any]) -> Known:
-    _, own, offered, previous, key_state, policy, period_s, last_seen_at, address = rows[0][:9]
+    _, own, offered, previous, key_state, policy, period_s, last_seen_at, address, newest = rows[0][
+        :10
+    ]
     keys = [_plain(stored) for stored in (offered, previous, own)]
     return Known(
         keys=tuple(dict.fromkeys(key for key in keys if key)),
@@ -149,11 +184,12 @@ def _known(rows: Sequence[Any]) -> Known:
         key_state=key_state,
         last_seen_at=_aware(last_seen_at),
         last_address=address,
+        newest_body_s=newest,
     )
 
 
 def _credentials(rows: Sequence[Any]) -> Iterator[KnownCredential]:
-    for key, kind, name, digest, secret, last_used_at in (row[9:] for row in rows):
+    for key, kind, name, digest, secret, last_used_at in (row[10:] for row in rows):
         if key is not None:
             known = _known_as(key, kind, name, digest, _plain(secret), _aware(last_used_at))
             if known:

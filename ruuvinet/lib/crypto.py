@@ -27,6 +27,11 @@ def fernet() -> MultiFernet:
     return _fernet(tuple(settings.ENCRYPTION_KEYS))
 
 
+def encrypted(plain: str) -> str:
+    """What an EncryptedTextField stores; nothing stays nothing."""
+    return plain and fernet().encrypt(plain.encode()).decode()
+
+
 def decrypted(stored: str) -> str:
     """What an EncryptedTextField holds; empty, and said in the log, when no key can read it."""
     try:
@@ -47,4 +52,4 @@ class EncryptedTextField(_TextBase):
         return value and decrypted(value)
 
     def get_prep_value(self, value: Any) -> str | None:
-        return value and fernet().encrypt(str(value).encode()).decode()
+        return value and encrypted(str(value))

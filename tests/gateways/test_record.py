@@ -158,8 +158,8 @@ class TestTheSameAgain:
         assert Latest.objects.get(sensor=TAG).measured_at == NOW - 10
 
     def test_first_accepted_stays_while_last_accepted_moves(self, gateway):
-        gateway.send(golden("raw"))
-        gateway.send(golden("raw"), now=NOW + 60, address="2001:db8::7")
+        gateway.post({})
+        gateway.post({}, now=NOW + 60, address="2001:db8::7")
 
         row = gateway.row()
         assert (row.connected_at, row.last_seen_at) == (at(NOW), at(NOW + 60))

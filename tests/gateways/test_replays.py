@@ -2,10 +2,12 @@
 
 import pytest
 
+from gateways import directory
 from gateways.directory import find
 from gateways.record import Request, accept, open_body
 from gateways.signature import sign
 from gateways.writer import commit
+from sensors.partitions import ensure_partitions
 from tests.gateways.conftest import ADDRESS, GATEWAY, KEY, NOW, TAG, at, body_of, golden, tag
 
 pytestmark = [pytest.mark.django_db, pytest.mark.storage]
@@ -73,6 +75,53 @@ def test_replays_in_one_commit_are_counted(gateway):
 
     row = gateway.row()
     assert (row.replays, row.newest_body_s) == (2, NOW - 5)
+
+
+def test_one_from_another_address_does_not_keep_the_gateway_alive(gateway):
+    gateway.send(golden("raw"))
+    before = gateway.row()
+    gateway.send(golden("raw"), now=NOW + 3600, address="203.0.113.9")
+    after = gateway.row()
+
+    assert (after.last_seen_at, after.last_address) == (before.last_seen_at, ADDRESS)
+    assert after.replays == 1
+
+
+def test_one_from_another_address_in_the_same_commit_does_not_either(gateway):
+    posts = []
+    for number, address in enumerate((ADDRESS, "203.0.113.9")):
+        request = Request(golden("raw"), {"ruuvi-hmac-sha256": sign(golden("raw"), KEY)},
+                          at(NOW + number), address)  # fmt: skip
+        posts.append(accept(open_body(request.body), request, find(GATEWAY)).post)
+    commit(posts)
+
+    row = gateway.row()
+    assert (row.last_seen_at, row.last_address, row.replays) == (at(NOW), ADDRESS, 1)
+
+
+@pytest.mark.parametrize("days", [2, 30, 3000])
+def test_one_that_is_sent_again_days_later_stores_no_false_reading(days, gateway, stored):
+    gateway.send(golden("raw"))
+    now = NOW + days * 86400
+    ensure_partitions(now)
+    gateway.send(body(now, nonce=7), now=now)
+    before = stored()
+    directory.forget_all()  # as it does by itself within seconds
+    for later in (60, 120):
+        assert gateway.send(golden("raw"), now=now + later).status == 200
+
+    assert stored() == before
+    row = gateway.row()
+    assert (row.replays, row.clock_offset_s, row.last_seen_at) == (2, None, at(now))
+
+
+def test_a_clock_that_was_never_right_may_be_as_wrong_as_it_likes(gateway, stored):
+    for number in range(3):
+        sent_at = NOW - 10**7 + 60 * number
+        gateway.send(body(sent_at, nonce=number), now=NOW + 60 * number)
+
+    assert len(stored()[0]) == 3
+    assert (gateway.row().replays, gateway.row().clock_offset_s) == (0, -(10**7))
 
 
 def test_what_is_too_old_is_dropped_and_counted(gateway, stored):

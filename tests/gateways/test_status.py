@@ -1,4 +1,4 @@
-"""`POST /status`: believed when it proves its sender, and otherwise answered and forgotten."""
+"""`POST /status`, through both doors: believed with proof, otherwise answered and forgotten."""
 
 import json
 from base64 import b64encode
@@ -34,10 +34,11 @@ def row():
 
 
 @pytest.fixture
-def post():
+def post(door):
+    client = door(enforce_csrf_checks=True)
+
     def send(body, *, path="/status", key=KEY, **headers):
         signed = {"Ruuvi-HMAC-SHA256": sign(body, key)} if key else {}
-        client = Client(enforce_csrf_checks=True)
         return client.post(path, body, content_type="application/json", headers=signed | headers)
 
     return send
@@ -84,6 +85,7 @@ def test_an_unsigned_one_is_answered_and_forgotten(key, post):
 
     assert (reply.status_code, reply.content) == (200, b"{}")
     assert not GatewayStatus.objects.exists()
+    assert Gateway.objects.get().rejection == ("signature" if key else "unsigned")
 
 
 def test_that_of_a_stranger_is_answered_and_forgotten(post):

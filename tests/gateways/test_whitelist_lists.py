@@ -3,7 +3,6 @@
 import json
 
 import pytest
-from django.db import connection
 from django.test import Client
 from django.utils import timezone
 
@@ -127,8 +126,8 @@ def test_an_empty_list_is_refused(whitelist):
 
 @pytest.mark.storage
 def test_ten_thousand_are_taken_in_few_queries(whitelist, django_assert_max_num_queries):
-    # SQLite is given at most 999 values in a statement: about forty gateways.
-    with django_assert_max_num_queries(300 if connection.vendor == "postgresql" else 600):
+    # SQLite is given at most 999 values in a statement: about forty new rows.
+    with django_assert_max_num_queries(300):
         reply = whitelist(entries(10_000))
 
     assert (reply.status_code, len(reply.json()["gateways"])) == (200, 10_000)
