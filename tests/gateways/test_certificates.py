@@ -1,15 +1,19 @@
 """Client certificates behind Debian's nginx, with the configuration that we ship."""
 
 import json
+import os
 import re
 import shutil
 import socket
 import ssl
 import subprocess
+import sys
 import time
 import urllib.error
 import urllib.request
+from contextlib import contextmanager
 from datetime import timedelta
+from urllib.parse import quote
 
 import pytest
 from cryptography import x509
@@ -17,20 +21,19 @@ from django.core.management import CommandError, call_command
 from django.utils import timezone
 
 from gateways.certificates import load, make_authority, make_client
-from gateways.models import Credential, Gateway
+from gateways.credentials import make_credential
+from gateways.models import Credential, Gateway, GatewayStatus
 from gateways.services import whitelist
 from gateways.signature import sign
-from tests.gateways.conftest import DF5, GATEWAY, KEY, OTHER_GATEWAY, TAG, body_of
-from tests.ruuvinet.program import PROJECT
+from tests.gateways.conftest import DF5, GATEWAY, KEY, OTHER_GATEWAY, TAG, body_of, golden
+from tests.ruuvinet.program import PROJECT, Program, eventually
+from tests.services import free_port
 
 CONFIGURATION = PROJECT / "deploy" / "nginx" / "ruuvinet.conf"
 NGINX = shutil.which("nginx", path="/usr/sbin:/usr/bin:/usr/local/sbin")
 
 
-def free_port():
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return probe.getsockname()[1]
+SECRETS = ("SECRET_KEY", "ENCRYPTION_KEYS", "INTERNAL_SECRET", "SHOP_SECRET")
 
 
 @pytest.mark.django_db
@@ -66,28 +69,27 @@ class TestCommand:
             call_command("make_certificate", kind, name, folder=tmp_path, **options)
 
 
-@pytest.fixture
-def nginx(tmp_path, live_server, settings):
-    """Debian's nginx with our configuration in front of a server; gives its port."""
+@contextmanager
+def nginx_before(upstream, folder, certificates):
+    """Debian's nginx with our configuration in front of `upstream`; gives its port."""
     if NGINX is None:
         pytest.skip("nginx is not installed")
-    port, certificates = free_port(), tmp_path / "certificates"
-    call_command("make_certificate", "server", "localhost", folder=certificates)
-    call_command("make_certificate", "client", str(GATEWAY), folder=certificates, bind=True)
+    port = free_port()
     text = CONFIGURATION.read_text().replace("/etc/ruuvinet", str(certificates))
+    text = text.replace("/var/log/nginx", str(folder))
     text = text.replace("listen 443 ssl", f"listen 127.0.0.1:{port} ssl")
-    text = text.replace("127.0.0.1:8000", live_server.url.removeprefix("http://"))
+    text = text.replace("127.0.0.1:8000", upstream)
     folders = "".join(
-        f"{name}_temp_path {tmp_path}/{name};"
+        f"{name}_temp_path {folder}/{name};"
         for name in ("client_body", "proxy", "fastcgi", "uwsgi", "scgi")
     )
     whole = f"""
-        daemon off; worker_processes 1; pid {tmp_path}/nginx.pid; error_log stderr;
+        daemon off; worker_processes 1; pid {folder}/nginx.pid; error_log stderr;
         events {{ worker_connections 64; }}
-        http {{ access_log off; {folders} {text} }}
+        http {{ {folders} {text} }}
     """
-    (tmp_path / "nginx.conf").write_text(whole)
-    argv = [NGINX, "-c", str(tmp_path / "nginx.conf"), "-p", str(tmp_path)]
+    (folder / "nginx.conf").write_text(whole)
+    argv = [NGINX, "-c", str(folder / "nginx.conf"), "-p", str(folder)]
     with subprocess.Popen(argv, stderr=subprocess.DEVNULL) as process:
         for _ in range(200):
             with socket.socket() as probe:
@@ -99,17 +101,27 @@ def nginx(tmp_path, live_server, settings):
         process.terminate()
 
 
-def post(port, folder, client=None, *, version=None, headers=None):
+@pytest.fixture
+def nginx(tmp_path, live_server):
+    """The port of nginx in front of a server that has certificates for itself and GATEWAY."""
+    certificates = tmp_path / "certificates"
+    call_command("make_certificate", "server", "localhost", folder=certificates)
+    call_command("make_certificate", "client", str(GATEWAY), folder=certificates, bind=True)
+    with nginx_before(live_server.url.removeprefix("http://"), tmp_path, certificates) as port:
+        yield port
+
+
+def post(port, folder, client=None, *, version=None, headers=None, path="/record", body=None):
     """Status and body of a post as a gateway makes it that was given the server's certificate."""
     context = ssl.create_default_context(cafile=str(folder / "server.crt"))
     if client:
         context.load_cert_chain(folder / f"{client}.crt", folder / f"{client}.key")
     if version:
         context.minimum_version = context.maximum_version = version
-    body = body_of({TAG: {"rssi": -70, "data": DF5}})
+    body = body or body_of({TAG: {"rssi": -70, "data": DF5}})
     sent = {"Content-Type": "application/json", "Ruuvi-HMAC-SHA256": sign(body, KEY)}
     request = urllib.request.Request(
-        f"https://localhost:{port}/record", body, sent | (headers or {})
+        f"https://localhost:{port}{path}", body, sent | (headers or {})
     )
     try:
         with urllib.request.urlopen(request, timeout=20, context=context) as reply:
@@ -117,6 +129,13 @@ def post(port, folder, client=None, *, version=None, headers=None):
     except urllib.error.HTTPError as error:
         with error:
             return error.code, error.read()
+
+
+def claims_of(folder):
+    """Headers by which somebody without a certificate might pass for GATEWAY."""
+    pem = quote((folder / "C8252D8E9C2C.crt").read_text())
+    for dash in "-_":
+        yield {f"X{dash}Client{dash}Verify": "SUCCESS", f"X{dash}Client{dash}Cert": pem}
 
 
 @pytest.mark.slow
@@ -164,12 +183,27 @@ class TestBehindNginx:
         assert post(nginx, folder, "stranger")[0] == 400
 
     def test_headers_of_the_client_do_not_pass(self, nginx, folder):
-        from urllib.parse import quote
+        for claims in claims_of(folder):
+            assert post(nginx, folder, headers=claims)[0] == 403
 
-        pem = quote((folder / "C8252D8E9C2C.crt").read_text())
-        claims = {"X-Client-Verify": "SUCCESS", "X-Client-Cert": pem}
+    def test_statistics_are_taken_with_it(self, nginx, folder):
+        for client in (None, "C8252D8E9C2C"):
+            sent = post(nginx, folder, client, path="/status", body=golden("status"))
+            assert sent == (200, b"{}")
+            assert GatewayStatus.objects.count() == bool(client)
 
-        assert post(nginx, folder, headers=claims)[0] == 403
+    def test_secrets_in_urls_are_not_logged(self, nginx, folder, tmp_path):
+        make_credential(
+            kind="query", name="token", secret="sesame", gateway=Gateway.objects.get(),
+            at=timezone.now(),
+        )  # fmt: skip
+        Gateway.objects.update(policy="either")
+
+        assert post(nginx, folder, path="/record?token=sesame")[0] == 200
+        assert eventually((tmp_path / "ruuvinet.log").read_text)
+        log = (tmp_path / "ruuvinet.log").read_text()
+        assert "POST /record 200" in log
+        assert "sesame" not in log
 
     def test_without_the_policy_nobody_needs_one(self, nginx, folder):
         Gateway.objects.update(policy="signature")
@@ -181,3 +215,34 @@ class TestBehindNginx:
 
         assert re.search(r"ssl_protocols +TLSv1\.2 TLSv1\.3;", text)
         assert (folder / "server.crt").stat().st_size < 8192
+
+
+@pytest.mark.slow
+def test_certificates_count_in_the_whole_program(tmp_path):
+    """granian and the fast lane behind nginx, set up by commands as an operator would."""
+    ours = {name: value for name, value in os.environ.items() if name not in SECRETS}
+    upstream, certificates = f"127.0.0.1:{free_port()}", tmp_path / "certificates"
+    environment = ours | {
+        "RUUVINET_DATA": str(tmp_path / "data"), "DATABASE_URL": "", "REDIS_URL": "",
+        "PORT": upstream.partition(":")[2], "TRUSTED_PROXIES": "127.0.0.1",
+        "GATEWAY_POLICY": "certificate",
+    }  # fmt: skip
+    (tmp_path / "gateways.csv").write_text(f"macAddress,secret\n{GATEWAY},{KEY}\n")
+
+    def manage(*words):
+        with Program([sys.executable, "manage.py", *words], env=environment) as program:
+            assert program.end() == 0, program.output
+
+    with Program([sys.executable, "manage.py", "serve"], env=environment) as server:
+        server.wait_for(r"ready: ")
+        manage("import_gateways", str(tmp_path / "gateways.csv"))
+        manage("make_certificate", "server", "localhost", "--folder", str(certificates))
+        bound = ("client", str(GATEWAY), "--bind", "--folder", str(certificates))
+        manage("make_certificate", *bound)
+        with nginx_before(upstream, tmp_path, certificates) as port:
+            assert post(port, certificates, "C8252D8E9C2C")[0] == 200
+            assert post(port, certificates)[0] == 403
+            for claims in claims_of(certificates):
+                assert post(port, certificates, headers=claims)[0] == 403
+            status = {"path": "/status", "body": golden("status")}
+            assert post(port, certificates, "C8252D8E9C2C", **status) == (200, b"{}")
