@@ -59,7 +59,8 @@ def _modes() -> "list[tuple[str, tuple[Callable[[], object], Callable[[], object
     from gateways import directory
     from gateways.credentials import make_credential
     from gateways.models import Gateway
-    from gateways.record import Request, accept, open_body, record
+    from gateways.proof import Request
+    from gateways.record import accept, open_body, record
     from gateways.services import whitelist
     from gateways.signature import sign
     from ruuvinet.lib.mac import Mac

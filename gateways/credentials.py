@@ -79,6 +79,8 @@ def _normal(kind: str, name: str, secret: str) -> str:
     longest = MAX_BASIC_LENGTH if kind == Kind.BASIC else MAX_LENGTH
     if len(secret) > longest:
         raise ValueError(f"A gateway takes at most {longest} characters.")
+    if kind == Kind.PATH and not re.fullmatch(r"[A-Za-z0-9._~-]+", secret):
+        raise ValueError("In a path only letters, digits and . _ ~ - come as they were typed.")
     if not secret.isprintable() or secret != secret.strip():
         raise ValueError("Only printable characters, and no space at the beginning or the end.")
     return secret

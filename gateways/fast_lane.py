@@ -8,14 +8,13 @@ from gateways import networks
 from gateways.directory import Lookups
 from gateways.models import Gateway
 from gateways.notes import Notes
-from gateways.proof import Known
+from gateways.proof import Known, Request
 from gateways.record import (
     REFUSALS,
     Accepted,
     QueueFull,
     Rejected,
     Reply,
-    Request,
     accept,
     open_body,
     refusal,

@@ -226,6 +226,7 @@ class Credential(models.Model):
         API_KEY = "api_key", "API key: the bare Authorization header"
         HEADER = "header", "extra header"
         QUERY = "query", "parameter in the URL"
+        PATH = "path", "end of the URL: /record/SECRET, /status/SECRET"
         FINGERPRINT = "fingerprint", "client certificate, by fingerprint"
         SUBJECT = "subject", "client certificate, by subject"
 

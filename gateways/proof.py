@@ -21,6 +21,22 @@ Rejection = Gateway.Rejection
 Kind = Credential.Kind
 
 
+class Request(NamedTuple):
+    """What a gateway sent.
+
+    `headers` is asked for names in lower case, and those about certificates are a trusted proxy's;
+    `received_at` is aware; `address` is where the post came from, empty when unknown; `query` is
+    that of the URL, as it was sent; `path` what stands in the URL behind the door's own.
+    """
+
+    body: bytes
+    headers: Mapping[str, str]
+    received_at: datetime
+    address: str
+    query: str = ""
+    path: str = ""
+
+
 class KnownCredential(NamedTuple):
     """A credential that is neither revoked nor expired. `digest`: SHA-256 of what is presented."""
 
@@ -54,53 +70,47 @@ class Proof(NamedTuple):
     fault: Gateway.Rejection | None
 
 
-def prove(
-    known: Known, *, body: bytes, headers: Mapping[str, str], query: str, may_guess: bool
-) -> Proof:
+def prove(known: Known, request: Request, *, may_guess: bool) -> Proof:
     """Hold a request against the policy of the gateway that it names.
 
-    `headers` is asked for names in lower case. Without `may_guess` credentials that a person
-    chose are believed only beside a signature.
+    Without `may_guess` credentials that a person chose are believed only beside a signature.
     """
-    signature = headers.get("ruuvi-hmac-sha256", "")
+    signature = request.headers.get("ruuvi-hmac-sha256", "")
     key = None
     if signature:
-        key = next((key for key in known.keys if is_signed(body, signature, key)), None)
+        key = next((key for key in known.keys if is_signed(request.body, signature, key)), None)
     if known.policy == Policy.SIGNATURE:
         return Proof(key, None, None if key else _signature_fault(signature))
     may_guess = may_guess or key is not None
     examined = [one for one in known.credentials if may_guess or not one.is_chosen]
     if known.policy == Policy.CERTIFICATE:
         examined = [one for one in examined if one.kind in Credential.CERTIFICATES]
-    credential = find(examined, headers, query)
-    is_presented = presents_any(known.credentials, headers, query)
+    credential = find(examined, request)
+    is_presented = presents_any(known.credentials, request)
     fault = _fault(known.policy, key, signature, credential, is_presented)
     return Proof(key, credential, fault)
 
 
-def find(
-    credentials: Iterable[KnownCredential], headers: Mapping[str, str], query: str
-) -> KnownCredential | None:
+def find(credentials: Iterable[KnownCredential], request: Request) -> KnownCredential | None:
     """The one of `credentials` that a request presents. Every one is compared, in constant time."""
     found = None
     for credential in credentials:
-        digest = presented(credential, headers, query)
+        digest = presented(credential, request)
         if digest is not None and hmac.compare_digest(digest, credential.digest):
             found = credential
     return found
 
 
-def presents_any(
-    credentials: Iterable[KnownCredential], headers: Mapping[str, str], query: str
-) -> bool:
+def presents_any(credentials: Iterable[KnownCredential], request: Request) -> bool:
     """Whether a request presents anything, right or wrong, in the place of a credential."""
-    return bool(headers.get("authorization")) or any(
-        presented(one, headers, query) is not None for one in credentials
+    return bool(request.headers.get("authorization")) or any(
+        presented(one, request) is not None for one in credentials
     )
 
 
-def presented(credential: KnownCredential, headers: Mapping[str, str], query: str) -> bytes | None:
+def presented(credential: KnownCredential, request: Request) -> bytes | None:
     """SHA-256 of what a request presents in the place of `credential`; None: nothing."""
+    headers = request.headers
     match credential.kind:
         case Kind.BASIC | Kind.BEARER | Kind.TOKEN:
             scheme, _, value = headers.get("authorization", "").partition(" ")
@@ -114,7 +124,9 @@ def presented(credential: KnownCredential, headers: Mapping[str, str], query: st
             given = headers.get(credential.name.lower())
             return None if given is None else _digest(given)
         case Kind.QUERY:
-            return _parameter(query, credential.name)
+            return _parameter(request.query, credential.name)
+        case Kind.PATH:
+            return _digest(request.path) if request.path else None
         case _:
             return _certificate(credential.kind, headers)
 

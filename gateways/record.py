@@ -1,6 +1,6 @@
 """`POST /record`: a gateway's body in, stored readings out. Knows no web framework."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from datetime import datetime
 from typing import Any, NamedTuple
 
@@ -12,7 +12,7 @@ from gateways import directory, wire
 from gateways.guesses import Guesses
 from gateways.models import Gateway
 from gateways.notes import Note
-from gateways.proof import Known, Proof, prove
+from gateways.proof import Known, Proof, Request, prove
 from gateways.services import NOTE_INTERVAL, note_credential_used, note_key, note_rejection
 from gateways.shaping import Post, shape
 from gateways.writer import Unavailable, write_now
@@ -37,21 +37,6 @@ REASONS = {
 }
 WITH_401 = {Gateway.Rejection.NO_CREDENTIAL, Gateway.Rejection.CREDENTIAL}
 GUESSES = Guesses()
-
-
-class Request(NamedTuple):
-    """What a gateway sent.
-
-    `headers` is asked for names in lower case, and those about certificates are a trusted proxy's;
-    `received_at` is aware; `address` is where the post came from, empty when unknown; `query` is
-    that of the URL, as it was sent.
-    """
-
-    body: bytes
-    headers: Mapping[str, str]
-    received_at: datetime
-    address: str
-    query: str = ""
 
 
 class Reply(NamedTuple):
@@ -154,13 +139,7 @@ def authenticate(mac: Mac, request: Request, known: Known | None) -> Proof:
         raise Rejected(mac, Gateway.Rejection.UNKNOWN, request)
     address, at = request.address, request.received_at
     is_slowed = GUESSES.are_too_many(address, at)
-    proof = prove(
-        known,
-        body=request.body,
-        headers=request.headers,
-        query=request.query,
-        may_guess=not is_slowed or address == known.last_address,
-    )
+    proof = prove(known, request, may_guess=not is_slowed or address == known.last_address)
     if proof.fault is None:
         return proof
     if proof.fault == Gateway.Rejection.CREDENTIAL:

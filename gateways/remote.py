@@ -11,8 +11,8 @@ from gateways import configuration, record
 from gateways.configuration import Document
 from gateways.models import Credential, Gateway, GatewayGroup, ServedConfiguration
 from gateways.notes import Note
-from gateways.proof import find, presents_any
-from gateways.record import Reply, Request, refuse
+from gateways.proof import Request, find, presents_any
+from gateways.record import Reply, refuse
 from gateways.services import note_credential_used
 from gateways.storage import known_credential
 from ruuvinet.lib.mac import Mac
@@ -109,12 +109,12 @@ def _fault(
     is_slowed = record.GUESSES.are_too_many(address, at) and address != last_address
     known = [one for one in map(known_credential, asked) if one]
     examined = [one for one in known if not (is_slowed and one.is_chosen)]
-    used = find(examined, request.headers, request.query)
+    used = find(examined, request)
     if used:
         given: dict[str, Any] = {"credential_id": used.id, "address": address}
         Note(used.id, note_credential_used, given, at).write()
         return None
-    is_presented = presents_any(known, request.headers, request.query)
+    is_presented = presents_any(known, request)
     if not (asked or is_presented or configuration.holds_secrets(document)):
         return None
     if is_presented:

@@ -9,11 +9,11 @@ from django.db.models import F
 
 from gateways import directory, wire
 from gateways.models import Gateway, GatewayReset, GatewayStatus, Policy
+from gateways.proof import Request
 from gateways.record import (
     Malformed,
     Rejected,
     Reply,
-    Request,
     authenticate,
     notes_about,
     refusal,

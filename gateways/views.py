@@ -14,7 +14,7 @@ from rest_framework.request import Request
 from rest_framework.response import Response
 
 from accounts.internal import InternalView
-from gateways import networks, remote, services
+from gateways import networks, proof, remote, services
 from gateways import record as recording
 from gateways.models import Gateway
 from gateways.serializers import (
@@ -34,15 +34,15 @@ from sensors.services import register_sensor
 
 
 @csrf_exempt
-def record(request: HttpRequest) -> HttpResponse:
+def record(request: HttpRequest, secret: str = "") -> HttpResponse:
     """`POST /record`, as gateway firmware sends it."""
-    return _answered(request, recording.record)
+    return _answered(request, recording.record, secret)
 
 
 @csrf_exempt
-def status(request: HttpRequest) -> HttpResponse:
+def status(request: HttpRequest, secret: str = "") -> HttpResponse:
     """`POST /status`, as gateway firmware sends it."""
-    return _answered(request, receive)
+    return _answered(request, receive, secret)
 
 
 def configuration(request: HttpRequest, name: str = "") -> HttpResponse:
@@ -61,7 +61,7 @@ def configuration(request: HttpRequest, name: str = "") -> HttpResponse:
     return response
 
 
-def _by_header(mac: Mac | None, asked: recording.Request) -> recording.Reply:
+def _by_header(mac: Mac | None, asked: proof.Request) -> recording.Reply:
     """That of the gateway which a header names; the fallback when it has none or none is named."""
     reply = remote.serve(mac, asked)
     return remote.serve(None, asked) if mac and reply.status == 404 else reply
@@ -74,20 +74,23 @@ def _mac_of(text: str) -> Mac | None:
     return Mac(int(digits, 16))
 
 
-def _request(request: HttpRequest, body: bytes) -> recording.Request:
-    return recording.Request(
+def _request(request: HttpRequest, body: bytes, secret: str = "") -> proof.Request:
+    return proof.Request(
         body,
         request.headers,
         timezone.now(),
         request.META["REMOTE_ADDR"],
         request.META.get("QUERY_STRING", ""),
+        secret.removesuffix("/"),
     )
 
 
 def _answered(
-    request: HttpRequest, receive: Callable[[recording.Request], recording.Reply]
+    request: HttpRequest, receive: Callable[[proof.Request], recording.Reply], secret: str
 ) -> HttpResponse:
-    reply = _reply_to(request, receive)
+    if secret:
+        request.path = request.path.removesuffix(secret)  # Django logs that of refused requests
+    reply = _reply_to(request, receive, secret)
     response = HttpResponse(
         reply.body, status=reply.status, headers=reply.headers, content_type="application/json"
     )
@@ -96,7 +99,7 @@ def _answered(
 
 
 def _reply_to(
-    request: HttpRequest, receive: Callable[[recording.Request], recording.Reply]
+    request: HttpRequest, receive: Callable[[proof.Request], recording.Reply], secret: str
 ) -> recording.Reply:
     if request.method != "POST":
         reply = recording.refuse(405, "Only POST.", None)
@@ -109,7 +112,7 @@ def _reply_to(
         return recording.refuse(400, "The body ended early.", "ER_INVALID_FORMAT")
     except RequestDataTooBig:
         return recording.refuse(413, "The body is too large.", "ER_INVALID_FORMAT")
-    return receive(_request(request, body))
+    return receive(_request(request, body, secret))
 
 
 class Whitelist(InternalView):

@@ -21,7 +21,8 @@ from django.conf import settings  # noqa: E402
 
 from gateways.fast_lane import FastLane  # noqa: E402
 from gateways.notifier import Notifier  # noqa: E402
-from gateways.record import Reply, Request, refuse  # noqa: E402
+from gateways.proof import Request  # noqa: E402
+from gateways.record import Reply, refuse  # noqa: E402
 from gateways.wire import MAX_BODY_BYTES  # noqa: E402
 from ruuvinet.lib.asgi import (  # noqa: E402
     BodyTooLarge,
@@ -34,10 +35,11 @@ from ruuvinet.lib.asgi import (  # noqa: E402
     read_body,
     send_whole,
 )
-from ruuvinet.lib.http import GATEWAY_PATHS, distrust_strangers  # noqa: E402
+from ruuvinet.lib.http import distrust_strangers  # noqa: E402
 
 log = logging.getLogger(__name__)
 
+RECORD = "/record"  # and behind a slash what its owner made of it
 GATEWAY_PATIENCE_S = 5.0
 PATIENCE_S = 60.0
 LARGEST_BYTES = 12_000_000  # a picture
@@ -74,7 +76,7 @@ class Application:
             for name, value in scope["headers"]
             if b"_" not in name or name in RENAMED
         ]
-        is_gateway = scope["path"] in GATEWAY_PATHS and scope["method"] == "POST"
+        is_gateway = scope["method"] == "POST" and _is_record(scope["path"])
         try:
             await (self._fast_lane if is_gateway else self._slow_lane)(scope, receive, send)
         except BodyTooLarge:
@@ -114,13 +116,18 @@ class Application:
             scope, receive, limit=MAX_BODY_BYTES, patience_s=GATEWAY_PATIENCE_S
         ) as body:
             query = scope["query_string"].decode("latin-1")
-            request = Request(body.read(), headers, datetime.now(UTC), address, query)
+            path = scope["path"][len(RECORD) + 1 :].removesuffix("/")
+            request = Request(body.read(), headers, datetime.now(UTC), address, query, path)
         try:
             reply = await self._lane.record(request)
         except Exception:  # as Django does for its views: whatever it is, the gateway is answered
             log.exception("a post could not be handled")
             reply = FAULT
         await _send_reply(send, reply)
+
+
+def _is_record(path: str) -> bool:
+    return path == RECORD or path.startswith(f"{RECORD}/")
 
 
 def _headers(scope: Scope) -> dict[str, str]:

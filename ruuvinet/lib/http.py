@@ -8,13 +8,10 @@ from django.conf import settings
 from django.http import HttpRequest, HttpResponse, HttpResponsePermanentRedirect
 from django.middleware.common import CommonMiddleware
 
-# A gateway posts to whatever its owner typed: an address, a name of the home's router.
-GATEWAY_PATHS = {"/record", "/record/"}
-ANY_HOST_PATHS = GATEWAY_PATHS | {
-    "/status",
-    "/status/",
-    "/health",
-}  # which balancers ask by address
+# A gateway posts to whatever its owner typed: an address, a name of the home's router; and balancers
+# ask for health by address.
+ANY_HOST_PATHS = {"/record", "/status", "/health"}
+ANY_HOST_PREFIXES = ("/record/", "/status/", "/gw-config")
 
 # By which a proxy that ends TLS tells what it knows of the client's certificate: SUCCESS when it is
 # good, its subject, and all of it as PEM in URL encoding. deploy/nginx/ruuvinet.conf sends them.
@@ -104,6 +101,7 @@ class HostMiddleware(CommonMiddleware):
     """Django's CommonMiddleware, which refuses foreign host names, except where machines call."""
 
     def process_request(self, request: HttpRequest) -> HttpResponsePermanentRedirect | None:
-        if request.path_info in ANY_HOST_PATHS or request.path_info.startswith("/gw-config"):
+        path = request.path_info
+        if path in ANY_HOST_PATHS or path.startswith(ANY_HOST_PREFIXES):
             return None
         return super().process_request(request)

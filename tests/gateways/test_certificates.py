@@ -227,7 +227,7 @@ def test_certificates_count_in_the_whole_program(tmp_path):
         "PORT": upstream.partition(":")[2], "TRUSTED_PROXIES": "127.0.0.1",
         "GATEWAY_POLICY": "certificate",
     }  # fmt: skip
-    (tmp_path / "gateways.csv").write_text(f"macAddress,secret\n{GATEWAY},{KEY}\n")
+    (tmp_path / "gateways.csv").write_text(f"{GATEWAY},{KEY}\n")
 
     def manage(*words):
         with Program([sys.executable, "manage.py", *words], env=environment) as program:

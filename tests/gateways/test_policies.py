@@ -47,6 +47,8 @@ MODES = {
     "api key like a scheme": (Kind.API_KEY, "", "Bearer x", {"Authorization": "Bearer x"}, ""),
     "header": (Kind.HEADER, "X-Api-Key", "s p", {"x-api-key": "s p"}, ""),
     "query": (Kind.QUERY, "token", "a b", {}, "?x=1&token=a%20b"),
+    "path": (Kind.PATH, "", "t0ken-._~", {}, "/t0ken-._~"),
+    "path with a slash": (Kind.PATH, "", "t0ken", {}, "/t0ken/"),
     "query with a plus": (Kind.QUERY, "key", "a+b/c=", {}, "?key=a+b/c="),
     "fingerprint": (
         Kind.FINGERPRINT, "", FINGERPRINT.upper(), verified(**{"X-Client-Cert": quote(PEM)}), "",
@@ -133,6 +135,8 @@ WRONG = {
     "broken Base64": ({"Authorization": "Basic %%%"}, ""),
     "not ASCII": ({"Authorization": "Bearer \xff\xfe"}, ""),
     "too many parameters": ({}, "?" + "a=1&" * 500),
+    "another path": ({}, "/wrong"),
+    "a longer path": ({}, "/right/x"),
     "broken escapes": ({}, "?token=%ff%zz"),
     "another certificate": (verified(**{"X-Client-Cert": quote(PEM[:30])}), ""),
 }
@@ -141,7 +145,12 @@ WRONG = {
 @pytest.mark.parametrize("wrong", WRONG)
 def test_a_wrong_or_missing_credential_is_401_and_never_digest(wrong, row, post):
     demand(Policy.EITHER)
-    for kind, name in [(Kind.BEARER, ""), (Kind.QUERY, "token"), (Kind.BASIC, "user")]:
+    for kind, name in [
+        (Kind.BEARER, ""),
+        (Kind.PATH, ""),
+        (Kind.QUERY, "token"),
+        (Kind.BASIC, "user"),
+    ]:
         make_credential(kind=kind, name=name, secret="right", gateway=row, at=timezone.now())
     reply = post(*WRONG[wrong], key=None)
 

@@ -9,7 +9,7 @@ from django.urls import reverse
 from django.utils import timezone
 
 from gateways import directory
-from gateways.credentials import make_credential
+from gateways.credentials import make_credential, revoke
 from gateways.models import Gateway, GatewayReset, GatewayStatus, Policy
 from gateways.services import offer_key, whitelist
 from gateways.signature import sign
@@ -179,6 +179,21 @@ class TestProof:
 
         assert (reply.status_code, GatewayStatus.objects.count()) == (status, stored)
         assert "Digest" not in reply.headers.get("WWW-Authenticate", "")
+
+    def test_a_token_may_stand_in_the_url_and_in_no_log(self, row, post, caplog):
+        """A gateway's statistics page has no tokens."""
+        caplog.set_level("WARNING", "django.request")
+        Gateway.objects.update(policy=Policy.EITHER)
+        made = make_credential(kind="path", secret="sesame", gateway=row, at=timezone.now())
+
+        assert post(golden("status"), path="/status/sesame", key=None).status_code == 200
+        assert GatewayStatus.objects.count() == 1
+        revoke(made, timezone.now())
+        assert post(golden("status"), path="/status/sesame", key=None).status_code == 200
+        assert post(b"{}", path="/status/sesame", key=None).status_code == 400
+        assert GatewayStatus.objects.count() == 1
+        assert "/status/" in caplog.text
+        assert "sesame" not in caplog.text
 
     def test_the_new_key_is_offered_for_statistics_too(self, row, post):
         offer_key(mac=GATEWAY, at=timezone.now())
