@@ -20,6 +20,7 @@ from gateways.shaping import Post
 from ruuvinet.lib.database import pipeline
 from ruuvinet.lib.mac import Mac
 from sensors.services import store
+from sensors.storage import SparseSlots
 
 log = logging.getLogger(__name__)
 
@@ -31,17 +32,19 @@ class Unavailable(Exception):
     """The database cannot be reached, or the process is about to end."""
 
 
-def commit(posts: Sequence[Post]) -> list[Mac]:
+def commit(posts: Sequence[Post], slots: SparseSlots) -> list[Mac]:
     """Store `posts` in one transaction; returns the sensors that were kept."""
+    receptions = chain.from_iterable(post.batch.receptions.values() for post in posts)
     with pipeline(), transaction.atomic():
-        sensors = store(chain.from_iterable(post.batch.receptions.values() for post in posts))
+        sensors = store(receptions, slots)
         note_accepted(posts)
+    slots.committed()
     return sensors
 
 
 def write_now(post: Post) -> None:
     """Commit one post in this thread and wake the workers. Raises DatabaseError."""
-    wake(commit([post]))
+    wake(commit([post], SparseSlots()))
 
 
 class Writer:
@@ -50,6 +53,7 @@ class Writer:
     def __init__(self, *, woken: Callable[[Sequence[Mac]], None]) -> None:
         self._queue: SimpleQueue[_Waiting | None] = SimpleQueue()
         self._woken = woken
+        self._slots = SparseSlots()
         self._closed = False
         self._thread = threading.Thread(target=self._run, name="writer", daemon=True)
         self._thread.start()
@@ -117,11 +121,11 @@ class Writer:
     def _commit_again_if_lost(self, posts: Sequence[Post]) -> list[Mac]:
         """Commit; on a lost connection once more on a new one. Raises Unavailable."""
         try:
-            return commit(posts)
+            return commit(posts, self._slots)
         except (OperationalError, InterfaceError):
             connection.close()
         try:
-            return commit(posts)
+            return commit(posts, self._slots)
         except (OperationalError, InterfaceError) as error:
             connection.close()
             raise Unavailable from error

@@ -27,7 +27,7 @@ from sensors.models import (
     SparseMeasurement,
 )
 from sensors.secret import hash_secret
-from sensors.storage import Row
+from sensors.storage import Row, SparseSlots
 from subscriptions.limits import Limits, limits_for
 
 EXTENDED_FORMAT, LEGACY_FORMAT = 0xE1, 6
@@ -70,16 +70,17 @@ class Reception(NamedTuple):
     payload: bytes
 
 
-def store(receptions: Iterable[Reception]) -> list[Mac]:
+def store(receptions: Iterable[Reception], slots: SparseSlots | None = None) -> list[Mac]:
     """Store `receptions` and return the sensors that were kept.
 
-    Idempotent: the same receptions again change nothing. Runs in the caller's transaction.
+    Idempotent: the same receptions again change nothing. Runs in the caller's transaction, which
+    may remember the sparse slots that it has taken.
     Left out are unknown formats of sensors that nobody claimed or registered, and what a
     Ruuvi Air repeats in the old format beside the extended one.
     """
     rows = [Row(*r, decoders.data_format(r.payload)) for r in sorted(receptions)]
     kept = _without_echoes(_without_strangers(rows))
-    storage.write(kept)
+    storage.write(kept, slots)
     return [Mac(sensor) for sensor in {row.sensor: None for row in kept}]
 
 

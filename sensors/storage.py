@@ -17,10 +17,8 @@ from psycopg.pq import Format
 
 from sensors.models import DENSE_INTERVAL_S, SPARSE_INTERVAL_S
 
-HISTORY = (
-    ("sensors_measurement", DENSE_INTERVAL_S),
-    ("sensors_sparsemeasurement", SPARSE_INTERVAL_S),
-)
+DENSE, SPARSE = "sensors_measurement", "sensors_sparsemeasurement"
+INTERVALS_S = {DENSE: DENSE_INTERVAL_S, SPARSE: SPARSE_INTERVAL_S}
 
 
 class Row(NamedTuple):
@@ -32,6 +30,36 @@ class Row(NamedTuple):
     rssi_dbm: int
     payload: bytes
     data_format: int | None
+
+
+class SparseSlots:
+    """Which slots of the sparse history are known to be taken: the last one of each sensor.
+
+    Nearly every reading finds its slot taken, and to learn that from the database is a fifth of
+    its work. For one writer, which says when it has committed. After a sensor's history was
+    deleted, its sparse one begins with the next slot.
+    """
+
+    def __init__(self) -> None:
+        self._taken: dict[int, int] = {}
+        self._about_to_be: dict[int, int] = {}
+
+    def free(self, rows: Sequence[Row]) -> Sequence[Row]:
+        """Those of `rows` whose slots may be free; this transaction takes them."""
+        self._about_to_be = {}
+        free = []
+        for row in rows:
+            slot = row.measured_at - row.measured_at % SPARSE_INTERVAL_S
+            if self._taken.get(row.sensor) != slot:
+                self._about_to_be[row.sensor] = slot
+                free.append(row)
+        return free
+
+    def committed(self) -> None:
+        """The transaction for which `free` was asked last is durable."""
+        if len(self._taken) > LARGEST_MEMORY:
+            self._taken.clear()
+        self._taken.update(self._about_to_be)
 
 
 _INSERT = """
@@ -54,39 +82,44 @@ _COLUMNS_WITH_SLOT = """
 """
 # SQLite: so many rows make a statement. One by one, each would hand over Python's global lock.
 _ROWS = 1000
-_ROW = "(%s, %s, %s, %s, %s, %s)"
+_ROW = "(?, ?, ?, ?, ?, ?)"
+LARGEST_MEMORY = 200_000  # sensors; strangers may invent any number
 
 
-def write(rows: Sequence[Row]) -> None:
+def write(rows: Sequence[Row], slots: SparseSlots | None = None) -> None:
     """Write `rows`, in the order of sensor and time, to history and Latest.
 
     That order keeps transactions from locking crosswise. Runs in the caller's transaction.
     """
     if not rows:
         return
+    sparse = slots.free(rows) if slots else rows
     newest = list({row.sensor: row for row in rows}.values())
     if connection.vendor == "postgresql":
-        _write_columns(rows, newest)
+        _write_columns(rows, sparse, newest)
     else:
-        _write_rows(rows, newest)
+        _write_rows(rows, sparse, newest)
 
 
-def _write_rows(rows: Sequence[Row], newest: Sequence[Row]) -> None:
-    for table, interval_s in HISTORY:
-        with_slots = [(r.sensor, r.measured_at - r.measured_at % interval_s, *r[1:5]) for r in rows]
+def _write_rows(rows: Sequence[Row], sparse: Sequence[Row], newest: Sequence[Row]) -> None:
+    for table, some in ((DENSE, rows), (SPARSE, sparse)):
+        interval_s = INTERVALS_S[table]
+        with_slots = [(r.sensor, r.measured_at - r.measured_at % interval_s, *r[1:5]) for r in some]
         _execute_rows(partial(_INSERT.format, table=table), with_slots)
     _execute_rows(_UPSERT.format, newest)
 
 
 def _execute_rows(statement: Callable[..., str], rows: Sequence[tuple[Any, ...]]) -> None:
-    with connection.cursor() as cursor:
+    # Django's own cursor would look for each %s in a text as long as the rows are many.
+    connection.ensure_connection()
+    with connection.wrap_database_errors:
         for start in range(0, len(rows), _ROWS):
             some = rows[start : start + _ROWS]
             values = "VALUES " + ", ".join([_ROW] * len(some))
-            cursor.execute(statement(values=values), list(chain.from_iterable(some)))
+            connection.connection.execute(statement(values=values), list(chain.from_iterable(some)))
 
 
-def _write_columns(rows: Sequence[Row], newest: Sequence[Row]) -> None:
+def _write_columns(rows: Sequence[Row], sparse: Sequence[Row], newest: Sequence[Row]) -> None:
     connection.ensure_connection()
     raw: psycopg.Connection[Any] = connection.connection
     # Django's own cursors write every parameter into the text of the statement.
@@ -94,9 +127,11 @@ def _write_columns(rows: Sequence[Row], newest: Sequence[Row]) -> None:
         for kind in _ARRAYS:
             cursor.adapters.register_dumper(kind, _DUMPERS[kind])
         columns = _packed(rows)
-        for table, interval_s in HISTORY:
-            values = _COLUMNS_WITH_SLOT.format(interval_s=interval_s)
-            cursor.execute(_INSERT.format(table=table, values=values), columns[:5])
+        for table, some in ((DENSE, rows), (SPARSE, sparse)):
+            if some:
+                values = _COLUMNS_WITH_SLOT.format(interval_s=INTERVALS_S[table])
+                packed = columns if len(some) == len(rows) else _packed(some)
+                cursor.execute(_INSERT.format(table=table, values=values), packed[:5])
         # A sensor that was heard twice is rare.
         latest = columns if len(newest) == len(rows) else _packed(newest)
         cursor.execute(_UPSERT.format(values=_COLUMNS), latest)

@@ -8,6 +8,7 @@ from gateways.record import Request, accept, open_body
 from gateways.signature import sign
 from gateways.writer import commit
 from sensors.partitions import ensure_partitions
+from sensors.storage import SparseSlots
 from tests.gateways.conftest import ADDRESS, GATEWAY, KEY, NOW, TAG, at, body_of, golden, tag
 
 pytestmark = [pytest.mark.django_db, pytest.mark.storage]
@@ -71,7 +72,7 @@ def test_replays_in_one_commit_are_counted(gateway):
         headers = {"ruuvi-hmac-sha256": sign(sent, KEY)}
         request = Request(sent, headers, at(NOW), ADDRESS)
         posts.append(accept(open_body(sent), request, find(GATEWAY)).post)
-    commit(posts)
+    commit(posts, SparseSlots())
 
     row = gateway.row()
     assert (row.replays, row.newest_body_s) == (2, NOW - 5)
@@ -93,7 +94,7 @@ def test_one_from_another_address_in_the_same_commit_does_not_either(gateway):
         request = Request(golden("raw"), {"ruuvi-hmac-sha256": sign(golden("raw"), KEY)},
                           at(NOW + number), address)  # fmt: skip
         posts.append(accept(open_body(request.body), request, find(GATEWAY)).post)
-    commit(posts)
+    commit(posts, SparseSlots())
 
     row = gateway.row()
     assert (row.last_seen_at, row.last_address, row.replays) == (at(NOW), ADDRESS, 1)

@@ -10,6 +10,7 @@ from ruuvinet.lib.mac import Mac
 from sensors.models import Latest, Measurement, Sensor, SparseMeasurement
 from sensors.partitions import ensure_partitions
 from sensors.services import Reception, SensorTaken, claim_sensor, store
+from sensors.storage import SparseSlots
 from tests.threads import at_once
 
 NOW = 1775069475  # 2026-04-01 18:51:15 UTC; Unix seconds
@@ -107,6 +108,50 @@ class TestOnce:
         with pytest.raises(RuntimeError):
             fail()
         assert everything() == ([], [], [])
+
+
+@pytest.mark.storage
+@pytest.mark.django_db
+class TestKnownSlots:
+    """A writer remembers which sparse slots are taken, and only what is committed."""
+
+    def sparse(self) -> list[int]:
+        return list(SparseMeasurement.objects.values_list("slot", flat=True).order_by("slot"))
+
+    def test_a_slot_that_is_known_is_not_asked_for(self):
+        slots = SparseSlots()
+        store([heard()], slots)
+        slots.committed()
+        SparseMeasurement.objects.all().delete()
+
+        store([heard(at=NOW + 60)], slots)
+
+        assert self.sparse() == []
+        assert Measurement.objects.count() == 2
+
+    def test_the_next_slot_is_taken(self):
+        slots = SparseSlots()
+        for at in (NOW, NOW + 900):
+            store([heard(at=at)], slots)
+            slots.committed()
+
+        assert len(self.sparse()) == 2
+
+    def test_a_slot_whose_transaction_failed_is_taken_by_the_next(self):
+        slots = SparseSlots()
+
+        def fail():
+            with transaction.atomic():
+                store([heard()], slots)
+                raise ZeroDivisionError
+
+        with pytest.raises(ZeroDivisionError):
+            fail()
+        store([heard(2)], slots)
+        slots.committed()
+        store([heard()], slots)
+
+        assert SparseMeasurement.objects.filter(sensor=1).count() == 1
 
 
 class TestAnyOrder(TestCase):
