@@ -3,6 +3,7 @@
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from datetime import datetime
+from functools import lru_cache
 from typing import Any, NamedTuple
 
 from gateways import decoded, wire
@@ -68,7 +69,7 @@ def _readable(
     for text, raw in upload.tags.items():
         try:
             tag = wire.read_tag(raw)
-            sensor = Mac.parse(text)
+            sensor = _sensor(text)
             payload = _payload(tag.data) if tag.data else decoded.encode(wire.read_decoded(raw))
             rssi_dbm = _rssi(tag.rssi)
             stated = wire.read_timestamp(tag.timestamp)
@@ -85,6 +86,10 @@ def _readable(
             continue
         if payload:
             yield Reception(int(sensor), measured_at, int(gateway), rssi_dbm, payload)
+
+
+# A gateway hears the same sensors again and again.
+_sensor = lru_cache(50_000)(Mac.parse)
 
 
 def _payload(text: str) -> bytes:

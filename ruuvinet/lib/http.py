@@ -1,6 +1,7 @@
 """Who is calling: the client's address and scheme behind proxies that we trust."""
 
 from collections.abc import Callable, Iterable, MutableMapping
+from functools import lru_cache
 from ipaddress import IPv4Network, IPv6Network, ip_address, ip_network
 from typing import Any
 
@@ -27,6 +28,7 @@ _HOP_HEADERS = ("x-forwarded-for", *_PROXY_HEADERS)
 Network = IPv4Network | IPv6Network
 
 
+@lru_cache(10_000)  # of each post and request
 def normal_address(text: str) -> str:
     """`text` as an address that every database takes; empty when it is none.
 
