@@ -75,7 +75,7 @@ def prepare() -> str:
 
 
 def programs() -> list[Child]:
-    """What runs: the web server, the worker and its timetable."""
+    """What runs: the web server, and the worker with its timetable."""
     # In a container root is usual, and what makes root dangerous to Celery, pickle, is not used.
     unafraid = ["-W", "ignore:You're running the worker with superuser privileges"]
     celery = [sys.executable, *unafraid, "-m", "celery", "--quiet", "-A", "ruuvinet"]
@@ -85,9 +85,7 @@ def programs() -> list[Child]:
     alone = ["--without-gossip", "--without-mingle", "--without-heartbeat"]
     return [
         Child("web", _web_server()),
-        Child("worker", [*celery, "worker", *worker, *alone]),
-        # No pid file: one that a kill -9 left behind would keep beat from starting.
-        Child("beat", [*celery, "beat", "--loglevel", "warning", "--pidfile", ""]),
+        Child("worker", [*celery, "worker", "--timetable", *worker, *alone]),
     ]
 
 

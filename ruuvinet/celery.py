@@ -4,11 +4,15 @@ import os
 
 from celery import Celery
 
+from ruuvinet.lib.timetable import OPTION, Timetable
+
 os.environ.setdefault("DJANGO_SETTINGS_MODULE", "ruuvinet.settings")
 
 app = Celery("ruuvinet")
 app.config_from_object("django.conf:settings", namespace="CELERY")
 app.autodiscover_tasks()
+app.user_options["worker"].add(OPTION)
+app.steps["worker"].add(Timetable)
 app.conf.beat_schedule = {
     # A tick that no worker took within its minute is dropped: the next one does its work.
     "sweep": {"task": "alerts.sweep", "schedule": 60.0, "options": {"expires": 55}},
