@@ -7,7 +7,7 @@ a thread is taken only when the body has been read, and keeps its connection.
 import asyncio
 from collections.abc import Awaitable, Callable, Iterable, MutableMapping
 from concurrent.futures import ThreadPoolExecutor
-from io import BytesIO
+from io import SEEK_END, BytesIO
 from tempfile import SpooledTemporaryFile
 from typing import IO, Any, cast
 
@@ -83,6 +83,14 @@ async def _collect(message: Message, receive: Receive, body: IO[bytes], limit: i
     raise Disconnected
 
 
+def _state_length(scope: Scope, body: IO[bytes]) -> None:
+    """Say how long a body is that came in chunks: without a length Django reads nothing."""
+    if not any(name == b"content-length" for name, _ in scope["headers"]):
+        size = body.seek(0, SEEK_END)
+        body.seek(0)
+        scope["headers"].append((b"content-length", str(size).encode()))
+
+
 def _stated_length(scope: Scope) -> int:
     """Content-Length; 0 if there is none that is a number."""
     for name, value in scope["headers"]:
@@ -109,6 +117,7 @@ class DjangoInThreads(ASGIHandler):
 
     async def answer(self, scope: Scope, body: IO[bytes], send: Send) -> None:
         """Answer a request whose `body` has been read."""
+        _state_length(scope, body)
         loop = asyncio.get_running_loop()
 
         def send_part(message: Message) -> None:

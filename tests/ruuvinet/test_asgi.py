@@ -138,6 +138,15 @@ class TestDjango:
 
         assert status_and_body(server, request("/whitelist", headers=headers), parts)[0] == 403
 
+    def test_body_that_comes_in_chunks_without_a_length_is_read(self, server, settings):
+        settings.INTERNAL_SECRET = "s" * 40
+        headers = [(b"x-internal-secret", b"s" * 40), (b"content-type", b"application/json")]
+        Gateway.objects.create(mac=GATEWAY, first_seen_at=timezone.now())
+        parts = Parts(f'{{"macAddress": "{GATEWAY}", '.encode(), b'"secret": "x"}', then="end")
+        scope = request("/whitelist", headers=headers)
+
+        assert status_and_body(server, scope, parts)[0] == 200
+
     def test_huge_body_is_refused_before_it_is_read(self, server):
         headers = [(b"content-length", b"10000000000")]
         scope = request("/whitelist", headers=headers)
