@@ -69,6 +69,16 @@ class GatewayForm(forms.ModelForm[Gateway]):
         self.stored = self.instance.overrides
         self.initial["overrides"] = shown(self.stored)
 
+    def clean(self) -> dict[str, Any]:
+        cleaned = super().clean() or {}
+        chosen = Gateway(group=cleaned.get("group"), policy=cleaned.get("policy") or "")
+        if self.instance.whitelisted_at and not self.instance.secret and chosen.must_sign():
+            raise forms.ValidationError(
+                "It was whitelisted without a key, so it cannot sign: blacklist it, then "
+                "whitelist it with its key."
+            )
+        return cleaned
+
     def clean_overrides(self) -> str:
         return saved(self.cleaned_data["overrides"], self.stored)
 
