@@ -12,7 +12,9 @@ from django.db.models import Count, IntegerField, OuterRef, Q, QuerySet, Subquer
 from django.db.models.functions import Coalesce
 from django.http import HttpRequest, HttpResponse
 from django.template.response import TemplateResponse
+from django.urls import reverse
 from django.utils import timezone
+from django.utils.html import format_html_join
 
 from accounts.console import AuditedAdmin
 from gateways import (  # noqa: F401  # their pages too
@@ -114,6 +116,7 @@ class GatewayAdmin(AuditedAdmin[Gateway]):
     readonly_fields = (
         "state",
         "status",
+        "beside",
         "sensors_heard",
         "whitelisted_at",
         "blacklisted_at",
@@ -159,10 +162,22 @@ class GatewayAdmin(AuditedAdmin[Gateway]):
             return "-"
         return (
             f"{newest.received_at:%Y-%m-%d %H:%M}: firmware {newest.esp_firmware}, radio "
-            f"{newest.nrf_firmware}, up {timedelta(seconds=min(newest.uptime_s or 0, 10**9))}, "
+            f"{newest.nrf_firmware}, up {status_admin.uptime(newest)}, "
             f"{newest.connection or 'connection unknown'}, lost {newest.connections_lost or 0} "
             f"times, {newest.free_bytes or 'unknown'} bytes free"
         )
+
+    @admin.display(description="see also")
+    def beside(self, gateway: Gateway) -> str:
+        pages = {
+            "statuses": "gatewaystatus", "restarts": "gatewayreset",
+            "served configurations": "servedconfiguration", "credentials": "credential",
+        }  # fmt: skip
+        links = [
+            (f"{reverse(f'admin:gateways_{page}_changelist')}?gateway={gateway.pk}", name)
+            for name, page in pages.items()
+        ]
+        return format_html_join(" · ", '<a href="{}">{}</a>', links)
 
     @admin.display(description="sensors heard", ordering="sensors_heard")
     def sensors_heard(self, gateway: Gateway) -> int:

@@ -5,6 +5,7 @@ from typing import Any
 
 from django import forms
 from django.contrib import admin
+from django.utils.html import format_html
 
 from accounts.console import ReadOnly
 from gateways import configuration
@@ -23,7 +24,9 @@ def configuration_field(label: str) -> forms.CharField:
         required=False,
         strip=False,
         help_text=HELP,
-        widget=forms.Textarea(attrs={"rows": 16, "cols": 90, "spellcheck": "false"}),
+        widget=forms.Textarea(
+            attrs={"rows": 16, "cols": 90, "spellcheck": "false", "style": "font-family: monospace"}
+        ),
     )
 
 
@@ -47,6 +50,10 @@ class GroupForm(forms.ModelForm[GatewayGroup]):
     class Meta:
         model = GatewayGroup
         fields = ("name", "policy", "period_s", "is_fallback", "template")
+        help_texts = {
+            "policy": "empty: the setting GATEWAY_POLICY",
+            "period_s": "seconds between posts, 1 to 3600; empty: the setting GATEWAY_RATE_S",
+        }
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
@@ -97,4 +104,4 @@ class ServedConfigurationAdmin(ReadOnly, admin.ModelAdmin[ServedConfiguration]):
 
     @admin.display(description="document")
     def content(self, served: ServedConfiguration) -> str:
-        return shown(served.document)
+        return format_html("<pre>{}</pre>", shown(served.document))
