@@ -84,7 +84,7 @@ def prove(known: Known, request: Request, *, may_guess: bool) -> Proof:
     if known.policy == Policy.CERTIFICATE:
         examined = [one for one in examined if one.kind in Credential.CERTIFICATES]
     credential = find(examined, request)
-    is_presented = presents_any(known.credentials, request)
+    is_presented = credential is not None or presents_any(known.credentials, request)
     fault = _fault(known.policy, key, signature, credential, is_presented)
     return Proof(key, credential, fault)
 
