@@ -7,11 +7,14 @@ from django import forms
 from django.contrib import admin, messages
 from django.contrib.admin.helpers import ACTION_CHECKBOX_NAME
 from django.core.exceptions import ValidationError
+from django.db import transaction
 from django.db.models import Count, IntegerField, OuterRef, Q, QuerySet, Subquery
 from django.db.models.functions import Coalesce
 from django.http import HttpRequest, HttpResponse
 from django.template.response import TemplateResponse
+from django.urls import reverse
 from django.utils import timezone
+from django.utils.html import format_html_join
 
 from accounts.console import AuditedAdmin
 from gateways import (  # noqa: F401  # their pages too
@@ -29,8 +32,12 @@ from sensors.models import Latest
 
 KEY_HELP = (
     "The key that signs the gateway's posts: the device id printed on its bottom, such as "
-    "40:98:A7:78:58:1A:E1:38, unless another was set. It is stored encrypted and never shown."
+    "40:98:A7:78:58:1A:E1:38, unless another was set. It is stored encrypted and never shown. "
+    "May be empty where a credential or a certificate is enough."
 )
+
+
+NEEDED = "This gateway must sign: its key is needed."
 
 
 class WhitelistForm(forms.ModelForm[Gateway]):
@@ -38,6 +45,7 @@ class WhitelistForm(forms.ModelForm[Gateway]):
 
     secret = forms.CharField(
         label="Key",
+        required=False,
         max_length=255,
         strip=False,
         help_text=KEY_HELP,
@@ -47,7 +55,14 @@ class WhitelistForm(forms.ModelForm[Gateway]):
 
     class Meta:
         model = Gateway
-        fields = ("mac", "secret")
+        fields = ("mac", "secret", "group", "policy")
+
+    def clean(self) -> dict[str, Any]:
+        cleaned = super().clean() or {}
+        chosen = Gateway(group=cleaned.get("group"), policy=cleaned.get("policy") or "")
+        if not cleaned.get("secret") and "secret" not in self.errors and chosen.must_sign():
+            self.add_error("secret", NEEDED)
+        return cleaned
 
     def clean_mac(self) -> Any:
         mac = self.cleaned_data["mac"]
@@ -101,6 +116,7 @@ class GatewayAdmin(AuditedAdmin[Gateway]):
     readonly_fields = (
         "state",
         "status",
+        "beside",
         "sensors_heard",
         "whitelisted_at",
         "blacklisted_at",
@@ -146,10 +162,22 @@ class GatewayAdmin(AuditedAdmin[Gateway]):
             return "-"
         return (
             f"{newest.received_at:%Y-%m-%d %H:%M}: firmware {newest.esp_firmware}, radio "
-            f"{newest.nrf_firmware}, up {timedelta(seconds=min(newest.uptime_s or 0, 10**9))}, "
+            f"{newest.nrf_firmware}, up {status_admin.uptime(newest)}, "
             f"{newest.connection or 'connection unknown'}, lost {newest.connections_lost or 0} "
             f"times, {newest.free_bytes or 'unknown'} bytes free"
         )
+
+    @admin.display(description="see also")
+    def beside(self, gateway: Gateway) -> str:
+        pages = {
+            "statuses": "gatewaystatus", "restarts": "gatewayreset",
+            "served configurations": "servedconfiguration", "credentials": "credential",
+        }  # fmt: skip
+        links = [
+            (f"{reverse(f'admin:gateways_{page}_changelist')}?gateway={gateway.pk}", name)
+            for name, page in pages.items()
+        ]
+        return format_html_join(" · ", '<a href="{}">{}</a>', links)
 
     @admin.display(description="sensors heard", ordering="sensors_heard")
     def sensors_heard(self, gateway: Gateway) -> int:
@@ -166,7 +194,11 @@ class GatewayAdmin(AuditedAdmin[Gateway]):
             return f"off by {gateway.clock_offset_s} s"
 
     def get_fields(self, request: HttpRequest, obj: Gateway | None = None) -> Any:
-        return ("mac", "secret") if obj is None else ("mac", *self.readonly_fields, *self.editable)
+        return (
+            WhitelistForm.Meta.fields
+            if obj is None
+            else ("mac", *self.readonly_fields, *self.editable)
+        )
 
     def get_readonly_fields(self, request: HttpRequest, obj: Gateway | None = None) -> Any:
         return () if obj is None else ("mac", *self.readonly_fields)
@@ -182,12 +214,20 @@ class GatewayAdmin(AuditedAdmin[Gateway]):
             obj.save(update_fields=self.editable)  # posts change the rest meanwhile
             directory.changed(obj.mac)
         else:
-            services.whitelist(mac=obj.mac, secret=form.cleaned_data["secret"], at=timezone.now())
+            with transaction.atomic():
+                Gateway.objects.get_or_create(mac=obj.mac)
+                chosen = {name: form.cleaned_data[name] for name in ("group", "policy")}
+                given = {name: value for name, value in chosen.items() if value}
+                if given:  # one that has knocked may have its own
+                    Gateway.objects.filter(mac=obj.mac).update(**given)
+                services.whitelist(
+                    mac=obj.mac, secret=form.cleaned_data["secret"], at=timezone.now()
+                )
 
     @admin.action(description="Whitelist (asks for the secret)", permissions=["change"])
     def whitelist(self, request: HttpRequest, queryset: QuerySet[Gateway]) -> HttpResponse | None:
         """Ask for the secret of each chosen gateway, then whitelist those it was given for."""
-        gateways = list(queryset.filter(whitelisted_at=None))
+        gateways = list(queryset.filter(whitelisted_at=None).select_related("group"))
         if not gateways:
             self.message_user(
                 request,
@@ -249,6 +289,8 @@ def secrets_form(gateways: list[Gateway], data: Any) -> forms.Form:
     for gateway in gateways:
         form.fields[str(gateway.mac)] = forms.CharField(
             label=str(gateway.mac),
+            required=gateway.must_sign(),
+            help_text="" if gateway.must_sign() else "may be empty: it need not sign",
             max_length=255,
             strip=False,
             validators=[validate_secret],

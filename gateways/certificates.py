@@ -1,6 +1,7 @@
 """Certificates for those who have no authority of their own: server, client authority, clients."""
 
 import os
+from contextlib import suppress
 from datetime import datetime, timedelta
 from ipaddress import ip_address
 from pathlib import Path
@@ -48,12 +49,12 @@ def load(folder: Path, name: str) -> Pair:
 
 def make_server(host: str, *, at: datetime, days: int) -> Pair:
     """A self-signed certificate for `host`, a name or an address: uploaded to gateways as it is."""
-    try:
-        name: x509.GeneralName = x509.IPAddress(ip_address(host))
-    except ValueError:
-        name = x509.DNSName(host)
+    names: list[x509.GeneralName] = [x509.DNSName(host)]
+    # An address is named both ways: older mbed TLS, as in gateways, compares names only.
+    with suppress(ValueError):
+        names.append(x509.IPAddress(ip_address(host)))
     usage = x509.ExtendedKeyUsage([ExtendedKeyUsageOID.SERVER_AUTH])
-    extensions = [x509.SubjectAlternativeName([name]), usage]
+    extensions = [x509.SubjectAlternativeName(names), usage]
     # An authority too: some clients take a self-signed certificate only as one.
     return _make(host, at=at, days=days, is_authority=True, extensions=extensions)
 

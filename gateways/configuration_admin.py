@@ -5,6 +5,7 @@ from typing import Any
 
 from django import forms
 from django.contrib import admin
+from django.utils.html import format_html
 
 from accounts.console import ReadOnly
 from gateways import configuration
@@ -23,7 +24,9 @@ def configuration_field(label: str) -> forms.CharField:
         required=False,
         strip=False,
         help_text=HELP,
-        widget=forms.Textarea(attrs={"rows": 16, "cols": 90, "spellcheck": "false"}),
+        widget=forms.Textarea(
+            attrs={"rows": 16, "cols": 90, "spellcheck": "false", "style": "font-family: monospace"}
+        ),
     )
 
 
@@ -47,6 +50,10 @@ class GroupForm(forms.ModelForm[GatewayGroup]):
     class Meta:
         model = GatewayGroup
         fields = ("name", "policy", "period_s", "is_fallback", "template")
+        help_texts = {
+            "policy": "empty: the setting GATEWAY_POLICY",
+            "period_s": "seconds between posts, 1 to 3600; empty: the setting GATEWAY_RATE_S",
+        }
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
@@ -69,6 +76,16 @@ class GatewayForm(forms.ModelForm[Gateway]):
         self.stored = self.instance.overrides
         self.initial["overrides"] = shown(self.stored)
 
+    def clean(self) -> dict[str, Any]:
+        cleaned = super().clean() or {}
+        chosen = Gateway(group=cleaned.get("group"), policy=cleaned.get("policy") or "")
+        if self.instance.whitelisted_at and not self.instance.secret and chosen.must_sign():
+            raise forms.ValidationError(
+                "It was whitelisted without a key, so it cannot sign: blacklist it, then "
+                "whitelist it with its key."
+            )
+        return cleaned
+
     def clean_overrides(self) -> str:
         return saved(self.cleaned_data["overrides"], self.stored)
 
@@ -87,4 +104,4 @@ class ServedConfigurationAdmin(ReadOnly, admin.ModelAdmin[ServedConfiguration]):
 
     @admin.display(description="document")
     def content(self, served: ServedConfiguration) -> str:
-        return shown(served.document)
+        return format_html("<pre>{}</pre>", shown(served.document))

@@ -28,7 +28,7 @@ class CredentialForm(forms.ModelForm[Credential]):
         widget=forms.PasswordInput(attrs={"autocomplete": "off"}),
     )
     is_readable = forms.BooleanField(
-        label="filled in by remote configuration",
+        label="Filled in by remote configuration",
         required=False,
         help_text="keeps it encrypted instead of as a SHA-256, so that it can be served",
     )
@@ -36,6 +36,14 @@ class CredentialForm(forms.ModelForm[Credential]):
     class Meta:
         model = Credential
         fields = ("kind", "purpose", "gateway", "group", "name", "expires_at")
+        help_texts = {
+            "gateway": "its MAC address; or",
+            "group": "each of its gateways: choose one of the two",
+        }
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        self.fields["gateway"].widget.attrs["class"] = "vTextField"  # a MAC is longer than an id
 
     def clean(self) -> dict[str, Any]:
         cleaned = super().clean() or {}

@@ -2,6 +2,7 @@
 
 from datetime import datetime, timedelta
 
+from django.conf import settings
 from django.core.exceptions import ValidationError
 from django.core.validators import MaxValueValidator, MinValueValidator
 from django.db import models
@@ -189,6 +190,12 @@ class Gateway(models.Model):
 
     def __str__(self) -> str:
         return str(self.mac)
+
+    def must_sign(self) -> bool:
+        """Whether its posts are believed only if they are signed."""
+        of_group = self.group.policy if self.group else ""
+        policy = self.policy or of_group or settings.GATEWAY_POLICY
+        return policy in {Policy.SIGNATURE, Policy.BOTH}
 
     def state(self, now: datetime | None = None) -> State:
         """What an admin calls its state; silent is a whitelisted one unheard for 15 minutes."""

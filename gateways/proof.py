@@ -76,9 +76,7 @@ def prove(known: Known, request: Request, *, may_guess: bool) -> Proof:
     Without `may_guess` credentials that a person chose are believed only beside a signature.
     """
     signature = request.headers.get("ruuvi-hmac-sha256", "")
-    key = None
-    if signature:
-        key = next((key for key in known.keys if is_signed(request.body, signature, key)), None)
+    key = _signing_key(known.keys, request.body, signature) if signature else None
     if known.policy == Policy.SIGNATURE:
         return Proof(key, None, None if key else _signature_fault(signature))
     may_guess = may_guess or key is not None
@@ -86,7 +84,7 @@ def prove(known: Known, request: Request, *, may_guess: bool) -> Proof:
     if known.policy == Policy.CERTIFICATE:
         examined = [one for one in examined if one.kind in Credential.CERTIFICATES]
     credential = find(examined, request)
-    is_presented = presents_any(known.credentials, request)
+    is_presented = credential is not None or presents_any(known.credentials, request)
     fault = _fault(known.policy, key, signature, credential, is_presented)
     return Proof(key, credential, fault)
 
@@ -159,6 +157,13 @@ def _fault(
             return None if credential else credential_fault
         case _:
             return None if credential else Rejection.CERTIFICATE
+
+
+def _signing_key(keys: Iterable[str], body: bytes, signature: str) -> str | None:
+    for key in keys:
+        if is_signed(body, signature, key):
+            return key
+    return None
 
 
 def _signature_fault(signature: str) -> Gateway.Rejection:

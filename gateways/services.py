@@ -43,17 +43,19 @@ def whitelist_all(
 ) -> list[Gateway]:
     """Accept posts of these gateways, signed with the secret of each, from now on: all or none.
 
-    In the order of `secrets`. Raises GatewayAlreadyWhitelisted, GatewayNotFound when one that
-    `must_be_seen` never knocked, and InvalidFormat for the public fallback key.
+    In the order of `secrets`; one that need not sign may have an empty one. Raises
+    GatewayAlreadyWhitelisted, GatewayNotFound when one that `must_be_seen` never knocked, and
+    InvalidFormat for the public fallback key and for none where one is needed.
     """
     for mac, secret in secrets.items():
-        try:
-            ensure_secret(secret)
-        except ValueError as error:
-            raise InvalidFormat(f"{mac}: {error}") from error
+        if secret:
+            _ensure_secret_of(mac, secret)
     with transaction.atomic():
         gateways = _locked(secrets)
         _ensure_new(gateways, must_be_seen=must_be_seen)
+        for gateway in gateways:
+            if not secrets[gateway.mac] and gateway.must_sign():
+                _ensure_secret_of(gateway.mac, "")
         _accept(gateways, secrets, at)
     found = {gateway.mac: gateway for gateway in gateways}
     return [found[mac] for mac in secrets]
@@ -78,6 +80,13 @@ def ensure_secret(secret: str) -> None:
         validate_secret(secret)
     except ValidationError as error:
         raise ValueError(error.messages[0]) from error
+
+
+def _ensure_secret_of(mac: Mac, secret: str) -> None:
+    try:
+        ensure_secret(secret)
+    except ValueError as error:
+        raise InvalidFormat(f"{mac}: {error}") from error
 
 
 def _accept(gateways: list[Gateway], secrets: Mapping[Mac, str], at: datetime) -> None:

@@ -45,14 +45,14 @@ def shape(
     Unix seconds: `now` is the time of reception, `newest_body_s` that of the gateway's newest body
     by its own clock, as far as that is known.
     """
-    batch = Batch(clock_offset_s=_clock_offset(upload.timestamp, now))
-    sent_at_s = wire.read_count(upload.timestamp)
-    if sent_at_s is not None and newest_body_s is not None and sent_at_s < newest_body_s:
+    batch, stated = Batch(), _stated(upload.timestamp)
+    if stated is not None:
         # No clock that was set goes back by itself: an old body came again, and its time is true.
-        batch.clock_offset_s = None
-    if batch.clock_offset_s is None:
-        batch.sent_at_s = sent_at_s
-        batch.nonce = wire.read_count(upload.nonce)
+        is_old = newest_body_s is not None and 0 <= stated < newest_body_s
+        if is_old or -CLOCK_TOLERANCE_S <= stated - now <= FUTURE_TOLERANCE_S:
+            batch.sent_at_s, batch.nonce = stated, wire.read_count(upload.nonce)
+        else:
+            batch.clock_offset_s = stated - now
     for reception in _readable(upload, batch, gateway=gateway, now=now):
         other = batch.receptions.get(reception.sensor)
         # Two spellings of one MAC: the newer record counts.
@@ -106,13 +106,9 @@ def _rssi(rssi_dbm: int) -> int:
     return rssi_dbm
 
 
-def _clock_offset(timestamp: wire.Timestamp, now: int) -> int | None:
-    """How far off the gateway's clock is; None while it is right or unknown."""
+def _stated(timestamp: wire.Timestamp) -> int | None:
+    """The time of the body; None where it says none, or none that can be read."""
     try:
-        stated = wire.read_timestamp(timestamp)
+        return wire.read_timestamp(timestamp)
     except ValueError:
         return None
-    if stated is None:
-        return None
-    offset = stated - now
-    return offset if offset > FUTURE_TOLERANCE_S or offset < -CLOCK_TOLERANCE_S else None

@@ -1,20 +1,31 @@
 """The pages of what gateways tell about themselves: histories, not edited."""
 
+import json
+from datetime import timedelta
+
 from django.contrib import admin
 from django.db.models import QuerySet
 from django.http import HttpRequest
+from django.utils.html import format_html
 
 from accounts.console import ReadOnly
 from gateways.models import GatewayReset, GatewayStatus
 from ruuvinet.lib.mac import Mac
 
 
+def uptime(status: GatewayStatus) -> str:
+    """As people say it; a gateway may claim any number of seconds."""
+    return "-" if status.uptime_s is None else str(timedelta(seconds=min(status.uptime_s, 10**9)))
+
+
 @admin.register(GatewayStatus)
 class GatewayStatusAdmin(ReadOnly, admin.ModelAdmin[GatewayStatus]):
     list_display = (
-        "of", "received_at", "esp_firmware", "nrf_firmware", "uptime_s", "connection",
-        "connections_lost", "free_bytes", "sensors_seen",
+        "of", "received_at", "esp_firmware", "up", "connection", "connections_lost", "free_bytes",
+        "sensors_seen",
     )  # fmt: skip
+    exclude = ("told",)
+    readonly_fields = ("everything",)
     list_filter = ("esp_firmware", "connection")
     date_hierarchy = "received_at"
     ordering = ("-received_at",)
@@ -23,6 +34,14 @@ class GatewayStatusAdmin(ReadOnly, admin.ModelAdmin[GatewayStatus]):
     @admin.display(description="gateway", ordering="gateway")
     def of(self, status: GatewayStatus) -> str:
         return str(Mac(status.gateway_id))
+
+    @admin.display(description="up for", ordering="uptime_s")
+    def up(self, status: GatewayStatus) -> str:
+        return uptime(status)
+
+    @admin.display(description="all that it told")
+    def everything(self, status: GatewayStatus) -> str:
+        return format_html("<pre>{}</pre>", json.dumps(status.told, indent=2))
 
     def get_queryset(self, request: HttpRequest) -> QuerySet[GatewayStatus]:
         queryset = super().get_queryset(request)

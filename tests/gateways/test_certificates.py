@@ -13,6 +13,7 @@ import urllib.error
 import urllib.request
 from contextlib import contextmanager
 from datetime import timedelta
+from ipaddress import ip_address, ip_network
 from urllib.parse import quote
 
 import pytest
@@ -46,6 +47,17 @@ class TestCommand:
 
         assert names.value.get_values_for_type(x509.DNSName) == ["ruuvi.example.com"]
         assert (tmp_path / "server.key").stat().st_mode & 0o77 == 0
+
+    def test_an_address_is_named_as_text_too_and_a_key_in_use_is_kept(self, tmp_path):
+        call_command("make_certificate", "server", "192.168.1.5", folder=tmp_path)
+        names = load(tmp_path, "server").certificate.extensions.get_extension_for_class(
+            x509.SubjectAlternativeName
+        )
+
+        assert names.value.get_values_for_type(x509.DNSName) == ["192.168.1.5"]
+        assert names.value.get_values_for_type(x509.IPAddress) == [ip_address("192.168.1.5")]
+        with pytest.raises(CommandError, match="is there"):
+            call_command("make_certificate", "server", "192.168.1.5", folder=tmp_path)
 
     def test_clients_share_an_authority_and_are_bound(self, tmp_path):
         whitelist(mac=GATEWAY, secret=KEY, at=timezone.now())
@@ -143,8 +155,6 @@ def claims_of(folder):
 class TestBehindNginx:
     @pytest.fixture(autouse=True)
     def _demanding(self, settings):
-        from ipaddress import ip_network
-
         settings.TRUSTED_PROXIES = [ip_network("127.0.0.1")]
         whitelist(mac=GATEWAY, secret=KEY, at=timezone.now())
         Gateway.objects.update(policy="certificate")

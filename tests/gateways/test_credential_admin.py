@@ -7,7 +7,8 @@ from django.utils import timezone
 from accounts.models import AuditEntry
 from gateways.credentials import make_credential
 from gateways.models import Credential, Gateway, GatewayGroup
-from gateways.services import whitelist
+from gateways.services import note_rejection, whitelist
+from ruuvinet.lib.mac import Mac
 from tests.gateways.conftest import GATEWAY, KEY, Sender, body_of
 from tests.gateways.test_gateway_admin import console, operator
 
@@ -156,3 +157,64 @@ def test_credentials_are_listed_in_few_queries(console, row, django_assert_max_n
     with django_assert_max_num_queries(8):
         page = console.get(LIST, {"state": "active"})
     assert len(page.context["cl"].result_list) == 10
+
+
+class TestWithoutAKey:
+    """Where a credential or a certificate is enough."""
+
+    WAITING = Mac.parse("C8:25:2D:00:00:05")
+
+    @pytest.fixture(autouse=True)
+    def _knocked(self):
+        now = timezone.now()
+        note_rejection(mac=self.WAITING, reason="unknown", address="192.0.2.7", at=now)
+
+    def whitelist(self, console, key=""):
+        chosen = {"action": "whitelist", "_selected_action": [str(self.WAITING)]}
+        console.post(GATEWAYS, chosen | {"confirm": "1", str(self.WAITING): key})
+        return Gateway.objects.get(mac=self.WAITING).whitelisted_at is not None
+
+    @pytest.mark.parametrize(
+        ("policy", "taken"),
+        [("either", True), ("certificate", True), ("both", False), ("signature", False),
+         ("", False)],
+    )  # fmt: skip
+    @pytest.mark.parametrize("of", ["gateway", "group", "setting"])
+    def test_one_that_need_not_sign_is_whitelisted_without(
+        self, policy, taken, of, console, settings
+    ):
+        if of == "gateway":
+            Gateway.objects.update(policy=policy)
+        elif of == "group":
+            Gateway.objects.update(group=GatewayGroup.objects.create(name="x", policy=policy))
+        else:
+            settings.GATEWAY_POLICY = policy or "signature"
+
+        assert self.whitelist(console) is taken
+
+    def test_it_delivers_with_its_credential_and_with_no_signature(self, console):
+        Gateway.objects.update(policy="either")
+        self.whitelist(console)
+        gateway = Gateway.objects.get()
+        made = make_credential(kind="bearer", gateway=gateway, at=timezone.now())
+
+        assert status_with(made.shown_once, self.WAITING) == 200
+        body = body_of({}, gw_mac=str(self.WAITING))
+        now = int(timezone.now().timestamp())
+        assert Sender(self.WAITING, "").send(body, now=now).status == 403
+
+    @pytest.mark.parametrize(("policy", "added"), [("either", True), ("both", False)])
+    def test_one_may_be_added_without(self, policy, added, console):
+        page = reverse("admin:gateways_gateway_add")
+        console.post(page, {"mac": str(GATEWAY), "secret": "", "policy": policy})
+
+        assert Gateway.objects.filter(mac=GATEWAY, policy=policy).exists() is added
+
+    def test_it_cannot_be_made_to_sign(self, console):
+        Gateway.objects.update(policy="either")
+        self.whitelist(console)
+        page = reverse("admin:gateways_gateway_change", args=[self.WAITING])
+        reply = console.post(page, {"policy": "both", "overrides": ""})
+
+        assert "whitelisted without a key" in reply.content.decode()
+        assert Gateway.objects.get().policy == "either"

@@ -319,7 +319,7 @@ class TestWhitelisting:
         ("mac", "secret", "why"),
         [
             (str(GATEWAY), FALLBACK, "fallback key"),
-            (str(GATEWAY), "", "This field is required"),
+            (str(GATEWAY), "", "its key is needed"),
             (str(GATEWAY), "x" * 256, "at most 255 characters"),
             (str(GATEWAY), "a\0b", "Null characters are not allowed"),
             ("", KEY, "This field is required"),

@@ -234,5 +234,12 @@ def test_the_console_shows_status_and_resets(row, post, console):
     resets = console.get(reverse("admin:gateways_gatewayreset_changelist")).content.decode()
 
     assert "firmware v1.17.0" in page
+    for name in ("gatewaystatus", "gatewayreset", "servedconfiguration", "credential"):
+        own = f"{reverse(f'admin:gateways_{name}_changelist')}?gateway={row.pk}"
+        assert f'href="{own}"' in page
+        assert console.get(own).status_code == 200
+    told = reverse("admin:gateways_gatewaystatus_change", args=[GatewayStatus.objects.get().pk])
+    assert "MIN_FREE_STACK_SIZE" in console.get(told).content.decode()
+    assert "1:00:30" in statuses
     assert "v1.17.0" in statuses
     assert "Network watchdog" in resets

@@ -43,6 +43,8 @@ class Command(BaseCommand):
             raise CommandError(str(error)) from error
 
     def _server(self, host: str, folder: Path, days: int) -> None:
+        if (folder / "server.key").exists():
+            raise CommandError(f"{folder / 'server.key'} is there: gateways may trust it. Move it.")
         pair = make_server(host, at=timezone.now(), days=days)
         self._tell(*pair.save(folder, "server"))
 
