@@ -8,6 +8,7 @@ every tenth sensor of the fleet has an alert rule, which nothing breaks.
 import json
 import os
 import sys
+from dataclasses import replace
 from datetime import timedelta
 from pathlib import Path
 
@@ -20,6 +21,7 @@ from bench.bodies import fleet
 
 WATCHED = 20  # gateways
 LIMIT_C = 30.0  # the bodies of the benchmark stay below
+TIMED_FOLDER = "BENCH_TIMED_FOLDER"  # where bench.endurance.timed, which then serves, leaves times
 
 
 def prepare(keys: Path, *, watched: bool = False, ruled: float = 0) -> None:
@@ -87,6 +89,11 @@ def serve(*, with_worker: bool) -> None:
     from ruuvinet import bootstrap
 
     children = [c for c in bootstrap.programs() if with_worker or c.name == "web"]
+    if TIMED_FOLDER in os.environ:
+        web = replace(
+            children[0], argv=[*children[0].argv[:-1], "bench.endurance.timed:application"]
+        )
+        children[0] = web
     bootstrap.run(children, stdout=OutputWrapper(sys.stdout))
 
 

@@ -97,8 +97,9 @@ def memory_mb(running: Running) -> Iterator[list[float]]:
     def sample() -> None:
         while not stopped.wait(SAMPLING_S):
             with suppress(psutil.NoSuchProcess):
-                sizes = [process.memory_info().rss for process in web_workers(running)]
-                samples.append(sum(sizes) / 2**20)
+                infos = [process.memory_info() for process in web_workers(running)]
+                # Without the files that are mapped: SQLite maps its own.
+                samples.append(sum(info.rss - info.shared for info in infos) / 2**20)
 
     thread = threading.Thread(target=sample)
     thread.start()
