@@ -23,9 +23,11 @@ Numbers = NDArray[np.float64]
 Codes = NDArray[Any]
 Columns = dict[str, Numbers]
 
-_KINDS = {name: (get_args(kind) or (kind,))[0] for name, kind in get_type_hints(Reading).items()}
+_KINDS: dict[str, Any] = {
+    name: (get_args(kind) or (kind,))[0] for name, kind in get_type_hints(Reading).items()
+}
 # Every field of a reading that is a number or a flag, in the order of `Reading`, and its type.
-FIELDS: dict[str, type[float]] = {name: kind for name, kind in _KINDS.items() if kind is not str}
+FIELDS: dict[str, Any] = {name: kind for name, kind in _KINDS.items() if kind is not str}
 FLAGS = frozenset(name for name, kind in FIELDS.items() if kind is bool)
 
 
@@ -185,3 +187,137 @@ _LAYOUTS = (
     _Layout(bytes.fromhex("2BFF9904 E1"), np.dtype(_FIELDS_E1), _decode_e1),
 )
 _WIDTH = max(len(layout.head) - 1 + layout.fields.itemsize for layout in _LAYOUTS)
+
+
+# --- Back into advertisements -----------------------------------------------------------------
+class _Scale(NamedTuple):
+    """A code is the nearest whole number to `value * steps + base`; `absent` says there is none."""
+
+    steps: float
+    base: int
+    lowest: int
+    highest: int
+    absent: int
+
+
+_SIGNED = (-0x7FFF, 0x7FFF, -0x8000)
+_WORD = (0, 0xFFFE, 0xFFFF)
+_NINE = (0, 510, 511)
+_SCALES = {
+    "temperature_c": _Scale(200, 0, *_SIGNED),
+    "humidity_pct": _Scale(400, 0, *_WORD),
+    "pressure_pa": _Scale(1, -50000, *_WORD),
+    "acceleration_x_mg": _Scale(1, 0, *_SIGNED),
+    "acceleration_y_mg": _Scale(1, 0, *_SIGNED),
+    "acceleration_z_mg": _Scale(1, 0, *_SIGNED),
+    "movement_counter": _Scale(1, 0, 0, 0xFE, 0xFF),
+    "battery_mv": _Scale(1, -1600, 0, 2046, 2047),
+    "tx_power_dbm": _Scale(0.5, 20, 0, 30, 31),
+    "sequence": _Scale(1, 0, 0, 0xFFFFFE, 0xFFFFFF),
+    "pm1_0_ug_m3": _Scale(10, 0, *_WORD),
+    "pm2_5_ug_m3": _Scale(10, 0, *_WORD),
+    "pm4_0_ug_m3": _Scale(10, 0, *_WORD),
+    "pm10_0_ug_m3": _Scale(10, 0, *_WORD),
+    "co2_ppm": _Scale(1, 0, *_WORD),
+    "voc_index": _Scale(1, 0, *_NINE),
+    "nox_index": _Scale(1, 0, *_NINE),
+    "luminosity_lx": _Scale(100, 0, 0, 0xFFFFFE, 0xFFFFFF),
+    "sound_instant_dba": _Scale(5, -90, *_NINE),
+    "sound_average_dba": _Scale(5, -90, *_NINE),
+    "sound_peak_db_spl": _Scale(5, -90, *_NINE),
+    "calibration_in_progress": _Scale(1, 0, 0, 1, 0),
+    "button_pressed": _Scale(1, 0, 0, 1, 0),
+    "rtc_running_on_boot": _Scale(1, 0, 0, 1, 0),
+}
+KEPT = _SCALES.keys()  # what `encode` keeps
+_AIR = [name for name in KEPT if name.endswith(("_m3", "_ppm", "_index", "_lx", "_dba", "_spl"))]
+_E1_TAIL = bytes.fromhex("030398FC")
+
+
+def misfits(columns: Columns) -> dict[str, NDArray[np.bool_]]:
+    """For each quantity that `encode` keeps: which rows have a value that no code stands for."""
+    return {
+        name: _is_misfit(columns[name], scale) for name, scale in _SCALES.items() if name in columns
+    }
+
+
+def _is_misfit(values: Numbers, scale: _Scale) -> NDArray[np.bool_]:
+    codes = np.rint(values * scale.steps + scale.base)
+    fits: NDArray[np.bool_] = (codes >= scale.lowest) & (codes <= scale.highest)
+    return ~(fits | np.isnan(values))
+
+
+def encode(columns: Columns, macs: Sequence[int]) -> list[bytes]:
+    """Advertisements that read as `columns`, as the sensors with these addresses would send them.
+
+    Format E1 where anything of the air is known, and 5 otherwise: what the format does not carry is
+    lost, and values are rounded to its steps. There must be no `misfits`. `decode` of the result
+    encodes to the same bytes.
+    """
+    count = len(macs)
+    air = np.zeros(count, bool)
+    for name in _AIR:
+        if name in columns:
+            air |= ~np.isnan(columns[name])
+    addresses = np.array(macs, ">u8").view(np.uint8).reshape(count, 8)[:, 2:]
+    found: list[bytes] = [b""] * count
+    for layout, rows, fill, tail in (
+        (_LAYOUTS[0], np.flatnonzero(~air), _fill_5, b""),
+        (_LAYOUTS[2], np.flatnonzero(air), _fill_e1, _E1_TAIL),
+    ):
+        payloads = np.zeros(rows.size, layout.fields)
+        payloads["format"] = layout.head[-1]
+        payloads["mac"] = np.ascontiguousarray(addresses[rows]).view("V6")[:, 0]
+        fill(payloads, {name: _codes(columns, name, rows) for name in _SCALES})
+        data, size, head = payloads.tobytes(), layout.fields.itemsize, layout.head[:-1]
+        for place, row in enumerate(rows.tolist()):
+            found[row] = head + data[place * size : (place + 1) * size] + tail
+    return found
+
+
+def _codes(columns: Columns, name: str, rows: NDArray[np.intp]) -> NDArray[np.int64]:
+    scale = _SCALES[name]
+    if name not in columns:
+        return np.full(rows.size, scale.absent)
+    values = columns[name][rows] * scale.steps + scale.base
+    return np.where(np.isnan(values), scale.absent, np.rint(np.nan_to_num(values))).astype(np.int64)
+
+
+def _fill_climate(f: Codes, code: dict[str, Codes]) -> None:
+    f["temperature"], f["humidity"] = code["temperature_c"], code["humidity_pct"]
+    f["pressure"] = code["pressure_pa"]
+
+
+def _fill_5(f: Codes, code: dict[str, Codes]) -> None:
+    _fill_climate(f, code)
+    for axis in "xyz":
+        f[f"acceleration_{axis}"] = code[f"acceleration_{axis}_mg"]
+    f["power"] = code["battery_mv"] << 5 | code["tx_power_dbm"]
+    f["movements"] = code["movement_counter"]
+    f["sequence"] = np.minimum(code["sequence"], 0xFFFF)  # a longer count is left out
+
+
+def _fill_e1(f: Codes, code: dict[str, Codes]) -> None:
+    _fill_climate(f, code)
+    for size in ("1_0", "2_5", "4_0", "10_0"):
+        f[f"pm{size}"] = code[f"pm{size}_ug_m3"]
+    f["co2"] = code["co2_ppm"]
+    f["luminosity_high"], f["luminosity_low"] = _split(code["luminosity_lx"])
+    f["sequence_high"], f["sequence_low"] = _split(code["sequence"])
+    f["reserved"] = b"\xff" * 5
+    f["flags"] = code["calibration_in_progress"] | code["button_pressed"] << 1
+    f["flags"] |= (code["rtc_running_on_boot"] << 2).astype(np.uint8)
+    for bit, field, name in (
+        (3, "sound_instant", "sound_instant_dba"),
+        (4, "sound_average", "sound_average_dba"),
+        (5, "sound_peak", "sound_peak_db_spl"),
+        (6, "voc", "voc_index"),
+        (7, "nox", "nox_index"),
+    ):
+        f[field] = code[name] >> 1
+        f["flags"] |= ((code[name] & 1) << bit).astype(np.uint8)
+
+
+def _split(code: Codes) -> tuple[Codes, Codes]:
+    """24 bits as a byte and a word."""
+    return code >> 16, code & 0xFFFF

@@ -140,3 +140,62 @@ ruuvinet.celery.app.loader.import_default_modules()
 import sensors.charts
 print("numpy" in sys.modules)
 """
+
+
+# --- Back into advertisements -----------------------------------------------------------------
+MAC = 0xF41F0C28CBD6
+
+
+def rewritten(data):
+    columns = frames.decode(data)
+    assert not any(bad.any() for bad in frames.misfits(columns).values())
+    return frames.encode(columns, [MAC] * len(data))
+
+
+def frame(number, body):
+    """As that sensor sends it, which writes its address and nothing in reserved bytes."""
+    head, length = FORMATS[number]
+    if number == 5:
+        return bytes.fromhex(head) + body[: length - 6] + MAC.to_bytes(6)
+    return bytes.fromhex(head) + body[:28] + b"\xff" * 5 + MAC.to_bytes(6) + b"\x03\x03\x98\xfc"
+
+
+@given(
+    st.lists(st.tuples(st.sampled_from([5, 0xE1]), st.binary(min_size=39, max_size=39)), max_size=8)
+)
+def test_what_was_decoded_reads_the_same_after_encoding(sent):
+    data = [frame(*each) for each in sent]
+    assert at_once(rewritten(data)) == at_once(data)
+
+
+def test_encoding_gives_the_bytes_that_the_sensor_sent():
+    tag = bytes.fromhex("0201061BFF99040515714D9FC56DFFF0FFF803E4B516E84D7EF41F0C28CBD6")
+    air = frame(0xE1, bytes(range(0x10, 0x10 + 27)) + b"\x00")
+    assert rewritten([tag, air]) == [tag, air]
+
+
+def test_values_become_the_nearest_code():
+    columns = {"temperature_c": [21.0024, 21.0026], "battery_mv": [2999.6, float("nan")]}
+    columns = {name: frames.np.array(values) for name, values in columns.items()}
+    found = frames.decode(frames.encode(columns, [MAC, MAC]))
+    assert found["temperature_c"].tolist() == [21.0, 21.005]
+    assert found["battery_mv"].tolist()[0] == 3000
+    assert set(found) == {"data_format", "temperature_c", "battery_mv"}
+
+
+@pytest.mark.parametrize(
+    ("name", "fitting", "not_fitting"),
+    [
+        ("temperature_c", [-163.835, 0, 163.835], [-163.84, 163.84, float("inf")]),
+        ("humidity_pct", [0, 163.835], [-0.01, 163.84]),
+        ("pressure_pa", [50000, 101325, 115534], [1013.25, 115535]),
+        ("battery_mv", [1600, 3646], [2.9, 3647]),
+        ("tx_power_dbm", [-40, 4, 20], [-42, 22]),
+        ("co2_ppm", [0, 65534], [-1, 65535]),
+        ("sound_average_dba", [18, 120], [17, 121]),
+    ],
+)
+def test_what_no_code_stands_for_is_told(name, fitting, not_fitting):
+    values = frames.np.array([*fitting, float("nan"), *not_fitting], float)
+    found = frames.misfits({name: values})[name].tolist()
+    assert found == [False] * (len(fitting) + 1) + [True] * len(not_fitting)
