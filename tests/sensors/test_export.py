@@ -7,7 +7,6 @@ import tracemalloc
 
 import pytest
 from django.core.management import CommandError, call_command
-from django.db import connection
 from django.urls import reverse
 
 from accounts.models import AuditEntry
@@ -17,6 +16,7 @@ from sensors.decoders import decode_advertisement, frames
 from sensors.exports import export
 from sensors.models import DENSE_INTERVAL_S, Measurement, Sensor
 from sensors.services import Reception, store
+from sensors.storage import write_past
 from tests.sensors.conftest import DF5, GATEWAY, NOW, PORCH
 
 pytestmark = [pytest.mark.django_db, pytest.mark.storage]
@@ -123,26 +123,12 @@ def test_offsets_are_applied_where_asked_for(porch, hear_all):
     assert "temperature_c" not in calibrated[1]
 
 
-MANY = {
-    "postgresql": "SELECT {0}, at - at % 60, at, 1, -70, '\\x{1}'::bytea"
-    " FROM generate_series({2}, {3}, 60) at",
-    "sqlite": "WITH RECURSIVE s (at) AS (SELECT {2} UNION ALL SELECT at + 60 FROM s WHERE at < {3})"
-    " SELECT {0}, at - at % 60, at, 1, -70, x'{1}' FROM s",
-}
-
-
 def test_memory_does_not_grow_with_history(porch, monkeypatch):
     """Ten times the rows, and no more in memory than a part of them."""
     monkeypatch.setattr(exports, "PART", 500)  # measuring takes ten times as long as the export
     begin, rows, few = NOW - 20 * 86400, 10_000, 1_000
-    select = MANY[connection.vendor].format(
-        int(PORCH), DF5.hex(), begin, begin + (rows - 1) * DENSE_INTERVAL_S
-    )
-    with connection.cursor() as cursor:
-        cursor.execute(
-            f"INSERT INTO sensors_measurement "
-            f"(sensor, slot, measured_at, gateway, rssi_dbm, payload) {select}"
-        )
+    times = range(begin, begin + rows * DENSE_INTERVAL_S, DENSE_INTERVAL_S)
+    write_past([int(PORCH)] * rows, times, [1] * rows, [-70] * rows, [DF5] * rows)
     peaks = {}
     for until, count in ((few, few), (few, few), (rows, rows)):
         tracemalloc.start()
