@@ -68,11 +68,7 @@ def _readable(
     clock_is_wrong = batch.clock_offset_s is not None
     for text, raw in upload.tags.items():
         try:
-            tag = wire.read_tag(raw)
-            sensor = _sensor(text)
-            payload = _payload(tag.data) if tag.data else decoded.encode(wire.read_decoded(raw))
-            rssi_dbm = _rssi(tag.rssi)
-            stated = wire.read_timestamp(tag.timestamp)
+            sensor, stated, rssi_dbm, payload = read_tag(text, raw)
         except ValueError:
             batch.bad_tags += 1
             continue
@@ -90,6 +86,16 @@ def _readable(
 
 # A gateway hears the same sensors again and again.
 _sensor = lru_cache(50_000)(Mac.parse)
+
+
+def read_tag(text: str, raw: Any) -> tuple[Mac, int | None, int, bytes]:
+    """Sensor, stated time, signal and advertisement of a tag as `wire.read_body` left it.
+
+    The advertisement is empty if there is none and nothing that gives one. Raises ValueError.
+    """
+    tag = wire.read_tag(raw)
+    payload = _payload(tag.data) if tag.data else decoded.encode(wire.read_decoded(raw))
+    return _sensor(text), wire.read_timestamp(tag.timestamp), _rssi(tag.rssi), payload
 
 
 def _payload(text: str) -> bytes:

@@ -9,10 +9,11 @@ from django.utils import timezone
 from django.utils.html import format_html, format_html_join
 from django.utils.safestring import SafeString
 
-from accounts.console import AuditedAdmin, ReadOnly
+from accounts.console import ReadOnly
 from accounts.models import User
 from ruuvinet.lib.api import DomainError
 from sensors import pictures
+from sensors.export_admin import ExportingAdmin
 from sensors.models import Access, Latest, PendingShare, Sensor, SensorSetting
 from sensors.services import claim_sensor
 
@@ -61,7 +62,7 @@ class SensorSettingInline(admin.TabularInline[SensorSetting, Sensor]):
         return False
 
 
-class SensorAdmin(AuditedAdmin[Sensor]):
+class SensorAdmin(ExportingAdmin):
     """Registered by ruuvinet.admin, whose actions also touch alerts."""
 
     fields = (
@@ -87,7 +88,7 @@ class SensorAdmin(AuditedAdmin[Sensor]):
         """An owner gives a sensor up by unclaiming it, since much hangs on the claim."""
         if obj is None:
             return ("claimed_at",)
-        return ("mac", "claimed_at", *(("owner",) if obj.owner_id else ()))
+        return ("mac", "claimed_at", "exports", *(("owner",) if obj.owner_id else ()))
 
     def save_model(self, request: HttpRequest, obj: Sensor, form: Any, change: bool) -> None:
         """A new owner gets what a claim gives, but for the limits of the plan."""

@@ -11,6 +11,7 @@ import json
 from collections.abc import Callable, Collection, Iterator, Mapping
 from contextlib import suppress
 from dataclasses import asdict, dataclass
+from functools import partial
 from io import BufferedReader
 from pathlib import Path
 from typing import NamedTuple
@@ -64,6 +65,23 @@ def run_import(
 
     `check` raises ValueError for what is no secret. Raises OSError for a file that cannot be read.
     """
+    take = partial(_import_batch, check=check, store=store, say=say)
+    return run_batches(path, kind=kind, size=BATCH, take=take, say=say)
+
+
+def run_batches(
+    path: Path,
+    *,
+    kind: str,
+    size: int,
+    take: Callable[[list[Line], Place], None],
+    say: Callable[[str], object],
+) -> Place:
+    """Give the lines of a file to `take`, `size` at a time, and note the place after each batch.
+
+    `kind` says what is done with the file: the place of another kind is another place. `take` counts
+    what it took and what was bad in the place. Raises OSError.
+    """
     with path.open("rb") as file:
         mark = settings.DATA_DIR / "imports" / f"{kind}-{_digest(file)}.json"
         place = _read_place(mark)
@@ -77,8 +95,9 @@ def run_import(
             unit_scale=True,
             disable=None,  # where nobody watches
         ) as bar:
-            for batch in _batches(file, place):
-                _import_batch(batch, place, check=check, store=store, say=say)
+            for batch in _batches(file, place, size):
+                take(batch, place)
+                place.line, place.offset = batch[-1].number, batch[-1].end
                 _write_place(mark, place)
                 bar.update(place.offset - bar.n)
     mark.unlink(missing_ok=True)
@@ -111,13 +130,17 @@ def _import_batch(
         numbers.setdefault(mac, line.number)
     for mac in store(secrets):
         faults[numbers[mac]] = f"{mac} is known with another secret"
+    say_faults(faults, say)
+    place.taken += len(secrets) - len(faults.keys() & numbers.values())
+    place.bad += len(faults)
+
+
+def say_faults(faults: Mapping[int, str], say: Callable[[str], object]) -> None:
+    """Tell what is wrong, by number of line."""
     if faults:
         with tqdm.external_write_mode():  # the bar steps aside
             for number, fault in sorted(faults.items()):
                 say(f"line {number}: {fault}")
-    place.taken += len(secrets) - len(faults.keys() & numbers.values())
-    place.bad += len(faults)
-    place.line, place.offset = batch[-1].number, batch[-1].end
 
 
 def _parse(line: Line) -> Entry | None:
@@ -140,13 +163,13 @@ def _parse(line: Line) -> Entry | None:
     return Entry(mac, secret)
 
 
-def _batches(file: BufferedReader, start: Place) -> Iterator[list[Line]]:
+def _batches(file: BufferedReader, start: Place, size: int) -> Iterator[list[Line]]:
     number, end = start.line, start.offset
     batch: list[Line] = []
     for text in file:
         number, end = number + 1, end + len(text)
         batch.append(Line(number, text, end))
-        if len(batch) == BATCH:
+        if len(batch) == size:
             yield batch
             batch = []
     if batch:

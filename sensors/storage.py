@@ -5,7 +5,8 @@ would look at every value. SQLite gets the rows; its driver prepares a statement
 """
 
 import struct
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from functools import partial
 from itertools import chain
 from typing import Any, NamedTuple
@@ -101,6 +102,29 @@ def write(rows: Sequence[Row], slots: SparseSlots | None = None) -> None:
         _write_rows(rows, sparse, newest)
 
 
+def write_past(
+    sensors: Sequence[int],
+    measured_at: Sequence[int],
+    gateways: Sequence[int],
+    rssi_dbm: Sequence[int],
+    payloads: Sequence[bytes],
+) -> None:
+    """Write columns, in the order of sensor and time, to the history alone.
+
+    Runs in the caller's transaction.
+    """
+    columns = (sensors, measured_at, gateways, rssi_dbm, payloads)
+    if connection.vendor == "postgresql":
+        kinds = (Int8, Int4, Int8, Int2, Bytea)
+        with _binary_cursor() as cursor:
+            packed = [kind(values) for kind, values in zip(kinds, columns, strict=True)]
+            for table in INTERVALS_S:
+                _insert(cursor, table, packed)
+    else:
+        rows = [Row(*row, None) for row in zip(*columns, strict=True)]
+        _write_rows(rows, rows, [])
+
+
 def _write_rows(rows: Sequence[Row], sparse: Sequence[Row], newest: Sequence[Row]) -> None:
     for table, some in ((DENSE, rows), (SPARSE, sparse)):
         interval_s = INTERVALS_S[table]
@@ -120,21 +144,31 @@ def _execute_rows(statement: Callable[..., str], rows: Sequence[tuple[Any, ...]]
 
 
 def _write_columns(rows: Sequence[Row], sparse: Sequence[Row], newest: Sequence[Row]) -> None:
-    connection.ensure_connection()
-    raw: psycopg.Connection[Any] = connection.connection
-    # Django's own cursors write every parameter into the text of the statement.
-    with connection.wrap_database_errors, psycopg.Cursor(raw) as cursor:
-        for kind in _ARRAYS:
-            cursor.adapters.register_dumper(kind, _DUMPERS[kind])
+    with _binary_cursor() as cursor:
         columns = _packed(rows)
-        for table, some in ((DENSE, rows), (SPARSE, sparse)):
-            if some:
-                values = _COLUMNS_WITH_SLOT.format(interval_s=INTERVALS_S[table])
-                packed = columns if len(some) == len(rows) else _packed(some)
-                cursor.execute(_INSERT.format(table=table, values=values), packed[:5])
+        _insert(cursor, DENSE, columns[:5])
+        if sparse:
+            packed = columns if len(sparse) == len(rows) else _packed(sparse)
+            _insert(cursor, SPARSE, packed[:5])
         # A sensor that was heard twice is rare.
         latest = columns if len(newest) == len(rows) else _packed(newest)
         cursor.execute(_UPSERT.format(values=_COLUMNS), latest)
+
+
+def _insert(cursor: psycopg.Cursor[Any], table: str, columns: Sequence["_Array"]) -> None:
+    values = _COLUMNS_WITH_SLOT.format(interval_s=INTERVALS_S[table])
+    cursor.execute(_INSERT.format(table=table, values=values), columns)
+
+
+@contextmanager
+def _binary_cursor() -> Iterator[psycopg.Cursor[Any]]:
+    """A cursor that takes columns: Django's own write every parameter into the text."""
+    connection.ensure_connection()
+    raw: psycopg.Connection[Any] = connection.connection
+    with connection.wrap_database_errors, psycopg.Cursor(raw) as cursor:
+        for kind in _ARRAYS:
+            cursor.adapters.register_dumper(kind, _DUMPERS[kind])
+        yield cursor
 
 
 class _Array:
