@@ -19,6 +19,7 @@ from django.core.management.base import OutputWrapper
 from django.db import OperationalError, connections
 
 from accounts.models import User
+from ruuvinet import __version__
 from ruuvinet.supervisor import Child, HealthProbe, WhenReady, hand_over
 from sensors.partitions import ensure_partitions
 
@@ -71,7 +72,7 @@ def prepare() -> str:
     ]
     if not User.objects.filter(is_superuser=True).exists():
         lines += _first_admin()
-    return "\n".join(["RuuviNet", *(f"  {name:9} {value}" for name, value in lines)])
+    return "\n".join([f"RuuviNet {__version__}", *(f"  {name:9} {value}" for name, value in lines)])
 
 
 def programs() -> list[Child]:
