@@ -10,7 +10,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import datetime
 from pathlib import Path
-from typing import IO, TextIO, TypedDict, cast
+from typing import IO, Any, TextIO, TypedDict, cast
 
 from cryptography.fernet import Fernet, InvalidToken, MultiFernet
 from django.conf import settings
@@ -115,7 +115,7 @@ def _write(file: IO[bytes], *, at: datetime, scratch: Path, screen: TextIO) -> M
 def _add_pictures(files: zipfile.ZipFile, stored: set[str]) -> set[str]:
     """Add the pictures that are not `stored` yet; returns their names."""
     storage = storages["pictures"]
-    added = set()
+    added: set[str] = set()
     try:
         _, names = storage.listdir(FOLDER)
     except FileNotFoundError:  # nobody has given one yet
@@ -233,7 +233,7 @@ def _take_keys(keys: Path) -> Path:
     draft = ours.with_suffix(".new")
     with open(draft, "w", opener=_private) as file:
         file.write(keys.read_text())
-    return cast(Path, draft.replace(ours))
+    return draft.replace(ours)
 
 
 def _restore_pictures(files: zipfile.ZipFile) -> int:
@@ -265,7 +265,7 @@ def _opened(archive: Path) -> Iterator[tuple[zipfile.ZipFile, Manifest]]:
 @contextmanager
 def _entry(
     files: zipfile.ZipFile, screen: TextIO, what: str
-) -> Iterator[tuple[IO[bytes], "tqdm[None]"]]:
+) -> Iterator[tuple[IO[bytes], "tqdm[Any]"]]:
     """The database in an archive, and a bar to tell how much of it was read."""
     with (
         files.open(DATABASE) as dump,
@@ -274,7 +274,7 @@ def _entry(
         yield dump, bar
 
 
-def _bar(screen: TextIO, what: str, total: int) -> "tqdm[None]":
+def _bar(screen: TextIO, what: str, total: int) -> "tqdm[Any]":
     return tqdm(
         file=screen, desc=what, total=total, unit="B", unit_scale=True, unit_divisor=1024,
         disable=not screen.isatty(),

@@ -97,13 +97,25 @@ def run(
 ) -> NoReturn:
     """Become the supervisor of `children`, and of `later` once the web server answers."""
     probe = HealthProbe(local_host(), settings.PORT)
+    _leave_django()
+    stdout.flush()
+    hand_over(children, when_ready=WhenReady(probe, f"ready: {_shown_url()}", later))
+
+
+def become(child: Child) -> NoReturn:
+    """Be `child` alone, under the same process id."""
+    for folder in _folders():
+        folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+    _leave_django()
+    os.execve(child.argv[0], child.argv, {**os.environ, **child.env})  # noqa: S606  # no shell
+
+
+def _leave_django() -> None:
     # Started from another folder, granian and Celery would not find the project.
     path = [str(settings.BASE_DIR), os.environ.get("PYTHONPATH", "")]
     os.environ["PYTHONPATH"] = os.pathsep.join(filter(None, path))
     _allow_connections()
     connections.close_all()
-    stdout.flush()
-    hand_over(children, when_ready=WhenReady(probe, f"ready: {_shown_url()}", later))
 
 
 def local_host() -> str:

@@ -51,7 +51,7 @@ def server_version() -> int:
     if connection.vendor != "postgresql":
         return 0
     connection.ensure_connection()
-    return connection.connection.info.server_version // 10_000
+    return int(connection.connection.info.server_version) // 10_000
 
 
 def write_dump(out: IO[bytes], advance: Advance, *, scratch: Path) -> dict[str, int]:

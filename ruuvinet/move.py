@@ -150,7 +150,7 @@ def _make_partitions(cursor: CursorWrapper) -> None:
                 make_partition(cursor, table, week * WEEK_S)
 
 
-def _copy(table: Table, target: BaseDatabaseWrapper, bar: "tqdm[None]") -> Sum:
+def _copy(table: Table, target: BaseDatabaseWrapper, bar: "tqdm[Any]") -> Sum:
     statement = sql.SQL("COPY {} ({}) FROM STDIN").format(*_named(table))
     with target.connection.cursor() as cursor, cursor.copy(statement) as copy:
 
@@ -184,7 +184,7 @@ def _named(table: Table) -> tuple[sql.Composable, sql.Composable]:
     return sql.Identifier(table.name), columns
 
 
-def _sum_of(table: Table, rows: Iterable[Sequence[Any]], bar: "tqdm[None]") -> Sum:
+def _sum_of(table: Table, rows: Iterable[Sequence[Any]], bar: "tqdm[Any]") -> Sum:
     count = total = 0
     plain = [(place, how) for place, how in enumerate(table.plain) if how]
     for row in rows:
