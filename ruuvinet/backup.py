@@ -94,7 +94,7 @@ def _write(file: IO[bytes], *, at: datetime, scratch: Path, screen: TextIO) -> M
         stored = _add_pictures(files, set())
         with (
             files.open(DATABASE, "w", force_zip64=True) as out,
-            _bar(screen, "backup", dumps.size_bytes()) as bar,
+            _bar(screen, "backup", dumps.expected_bytes()) as bar,
         ):
             rows = dumps.write_dump(out, bar.update, scratch=scratch)
         stored |= _add_pictures(files, stored)
@@ -162,10 +162,10 @@ def restore(archive: Path, *, keys: Path | None, replace: bool, screen: TextIO) 
             )
         if not empty:
             dumps.ensure_alone()
-        with dumps.replaced() as aside:
+        with dumps.replacement() as (new, aside):
             with _entry(files, screen, "restore") as (dump, bar):
-                dumps.read_dump(dump, dumps.ours(), bar.update)
-            if (found := dumps.rows_in(dumps.ours())) != manifest["rows"]:
+                dumps.read_dump(dump, new, bar.update)
+            if (found := dumps.rows_in(new)) != manifest["rows"]:
                 raise CommandError(f"Not all arrived: {_differences(manifest, found)}")
         pictures = _restore_pictures(files)
     done = [
@@ -174,7 +174,7 @@ def restore(archive: Path, *, keys: Path | None, replace: bool, screen: TextIO) 
     ]
     if keys and not settings.DATABASE_URL:
         done.append(f"Its keys are in {_take_keys(keys)}.")
-    if aside:
+    if aside and not empty:
         done.append(f"What was there before is in {aside}; delete it when all is well.")
     connection.close()
     dumps.migrate(_without_keys())
@@ -274,7 +274,7 @@ def _entry(
         yield dump, bar
 
 
-def _bar(screen: TextIO, what: str, total: int) -> "tqdm[Any]":
+def _bar(screen: TextIO, what: str, total: int | None) -> "tqdm[Any]":
     return tqdm(
         file=screen, desc=what, total=total, unit="B", unit_scale=True, unit_divisor=1024,
         disable=not screen.isatty(),

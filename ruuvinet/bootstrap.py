@@ -107,7 +107,7 @@ def become(child: Child) -> NoReturn:
     for folder in _folders():
         folder.mkdir(mode=0o700, parents=True, exist_ok=True)
     _leave_django()
-    os.execve(child.argv[0], child.argv, {**os.environ, **child.env})  # noqa: S606  # no shell
+    os.execve(child.argv[0], [*child.argv], {**os.environ, **child.env})  # noqa: S606  # no shell
 
 
 def _leave_django() -> None:

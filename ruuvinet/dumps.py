@@ -27,6 +27,7 @@ Advance = Callable[[int], object]  # told how many more bytes are through
 
 CHUNK_BYTES = 1024 * 1024
 PAGES_AT_ONCE = 1000  # of SQLite, between two looks at the progress
+PAGE_BYTES = 4096  # SQLite's own choice
 # What PostgreSQL's replaced data is called until the new is complete.
 ASIDE = "ruuvinet_before_restore"
 
@@ -36,14 +37,13 @@ def ours() -> dict[str, Any]:
     return connection.settings_dict
 
 
-def size_bytes() -> int:
-    """How large the database is, about."""
+def expected_bytes() -> int | None:
+    """How much `write_dump` has to go through, None where only the database knows."""
+    if connection.vendor == "postgresql":
+        return None
     with connection.cursor() as cursor:
-        if connection.vendor == "postgresql":
-            cursor.execute("SELECT pg_database_size(current_database())")
-        else:
-            cursor.execute("SELECT page_count * page_size FROM pragma_page_count, pragma_page_size")
-        return int(cursor.fetchone()[0])
+        cursor.execute("SELECT page_count * page_size FROM pragma_page_count, pragma_page_size")
+        return 2 * int(cursor.fetchone()[0])  # copied, then packed
 
 
 def server_version() -> int:
@@ -59,31 +59,46 @@ def write_dump(out: IO[bytes], advance: Advance, *, scratch: Path) -> dict[str, 
 
     `scratch` is a folder with room for a copy of an SQLite database. Raises CommandError.
     """
-    with closing(database_at(ours())) as database, database.cursor() as cursor:
+    with closing(database_at(ours())) as database, snapshot(database):
+        rows = rows_by_table(database)
         if database.vendor == "sqlite":
-            cursor.execute("BEGIN")  # held from the first read to the last, so one snapshot
-            rows = rows_by_table(database)
             with tempfile.TemporaryDirectory(dir=scratch) as place:
                 copy = Path(place) / "copy.sqlite3"
-                copy_sqlite(database, copy)
+                copy_sqlite(database, copy, advance)
                 with copy.open("rb") as file:
                     _pump(file, out, advance)
         else:
-            cursor.execute("BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY")
-            rows = rows_by_table(database)
-            cursor.execute("SELECT pg_export_snapshot()")
-            _dump_postgresql(out, advance, snapshot=cursor.fetchone()[0])
+            _dump_postgresql(database, out, advance)
         return rows
 
 
-def copy_sqlite(database: BaseDatabaseWrapper, path: Path) -> None:
+@contextmanager
+def snapshot(database: BaseDatabaseWrapper) -> Iterator[None]:
+    """What is read in here is of one moment; nobody who writes waits for it."""
+    postgresql = database.vendor == "postgresql"
+    with database.cursor() as cursor:
+        cursor.execute(
+            "BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY" if postgresql else "BEGIN DEFERRED"
+        )
+        cursor.execute("SELECT count(*) FROM django_migrations")  # the moment is that of a read
+        yield
+        cursor.execute("ROLLBACK")
+
+
+def copy_sqlite(database: BaseDatabaseWrapper, path: Path, advance: Advance) -> None:
     """Copy an SQLite database into one new file, without a log beside it.
 
-    Inside a transaction of `database` it is what that sees. Without one, what somebody writes
-    meanwhile makes it start anew.
+    To be called inside `snapshot`: otherwise it starts anew after each write of somebody.
     """
+    done = 0
+
+    def tell(_status: int, remaining: int, total: int) -> None:
+        nonlocal done
+        advance((total - remaining - done) * PAGE_BYTES)
+        done = total - remaining
+
     with closing(sqlite3.connect(path)) as target:
-        database.connection.backup(target, pages=PAGES_AT_ONCE)
+        database.connection.backup(target, pages=PAGES_AT_ONCE, progress=tell)
         target.execute("PRAGMA journal_mode=DELETE")
 
 
@@ -175,36 +190,43 @@ def ensure_alone() -> None:
 
 
 @contextmanager
-def replaced() -> Iterator[str]:
-    """Put what our database holds aside while it is filled anew, and back if that fails.
+def replacement() -> Iterator[tuple[dict[str, Any], str]]:
+    """An empty database to be filled, which takes the place of ours when all went well.
 
-    Gives where the old data is when it is over: the name of a file, empty on PostgreSQL, which
-    has forgotten it then. Raises CommandError.
+    Gives its configuration, and the file in which our old data is afterwards: empty if there was
+    none, and on PostgreSQL, which forgets it then. Raises CommandError.
     """
     connection.close()
-    yield from _replaced_file() if connection.vendor == "sqlite" else _replaced_schema()
+    yield from _replacing_file() if connection.vendor == "sqlite" else _replacing_schema()
 
 
-def _replaced_file() -> Iterator[str]:
+def _replacing_file() -> Iterator[tuple[dict[str, Any], str]]:
     path = Path(ours()["NAME"])
-    aside = path.with_name(f"{path.name}.before-restore")
-    if held := path.exists():
-        path.replace(aside)
+    aside, draft = (path.with_name(f"{path.name}.{end}") for end in ("before-restore", "draft"))
+    draft.unlink(missing_ok=True)
     try:
-        yield str(aside) if held else ""
+        yield ours() | {"NAME": str(draft)}, str(aside) if path.exists() else ""
     except BaseException:
-        path.unlink(missing_ok=True)
-        if held:
-            aside.replace(path)
+        draft.unlink(missing_ok=True)
         raise
+    if path.exists():
+        path.replace(aside)
+    draft.replace(path)
 
 
-def _replaced_schema() -> Iterator[str]:
+def _replacing_schema() -> Iterator[tuple[dict[str, Any], str]]:
     with connection.cursor() as cursor:
+        cursor.execute("SELECT 1 FROM pg_namespace WHERE nspname = %s", [ASIDE])
+        if cursor.fetchone():
+            raise CommandError(
+                f"A restore was killed; the data from before it is in the schema {ASIDE}. Bring it "
+                f"back (DROP SCHEMA public CASCADE; ALTER SCHEMA {ASIDE} RENAME TO public), or "
+                f"forget it (DROP SCHEMA {ASIDE} CASCADE)."
+            )
         cursor.execute(f"ALTER SCHEMA public RENAME TO {ASIDE}")
         cursor.execute("CREATE SCHEMA public")
         try:
-            yield ""
+            yield ours(), ""
         except BaseException:
             cursor.execute("DROP SCHEMA public CASCADE")
             cursor.execute(f"ALTER SCHEMA {ASIDE} RENAME TO public")
@@ -224,9 +246,12 @@ def _leave_wal(path: Path) -> bool:
             return False
 
 
-def _dump_postgresql(out: IO[bytes], advance: Advance, *, snapshot: str) -> None:
+def _dump_postgresql(database: BaseDatabaseWrapper, out: IO[bytes], advance: Advance) -> None:
     program = _program("pg_dump", server_version())
-    how = ["--format=custom", "--no-owner", "--no-privileges", f"--snapshot={snapshot}"]
+    with database.cursor() as cursor:
+        cursor.execute("SELECT pg_export_snapshot()")
+        of = cursor.fetchone()[0]
+    how = ["--format=custom", "--no-owner", "--no-privileges", f"--snapshot={of}"]
     login, env = _login(ours())
     with subprocess.Popen(  # noqa: S603  # as above
         [program, *how, *login], env=env, stdout=subprocess.PIPE, stderr=subprocess.PIPE

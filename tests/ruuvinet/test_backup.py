@@ -6,7 +6,9 @@ import zipfile
 from pathlib import Path
 
 import pytest
+from django.core.management import CommandError
 
+from ruuvinet import dumps
 from tests.gateways.test_durability import stored
 from tests.ruuvinet.installation import installation, manage, posting, serving, wait_for_posts
 
@@ -187,3 +189,9 @@ def test_old_backups_go_when_asked(environment, archive, tmp_path):
     newest = backed_up(environment, archive.parent, "--keep", "2")
     left = {path.stem for path in archive.parent.iterdir()}
     assert left == {archive.stem, newest.stem}
+
+
+def test_programs_that_are_older_than_the_server_are_said_to_be_missing(monkeypatch):
+    monkeypatch.setenv("PATH", "/nowhere")
+    with pytest.raises(CommandError, match="apt install postgresql-client-99"):
+        dumps._program("pg_dump", 99)

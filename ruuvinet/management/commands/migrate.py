@@ -79,7 +79,7 @@ class Command(migrate.Command):
             raise CommandError(f"There is no room for {copy}, which would be your way back.")
         draft = copy.with_suffix(".part")
         draft.unlink(missing_ok=True)
-        database.ensure_connection()
-        dumps.copy_sqlite(database, draft)
+        with dumps.snapshot(database):
+            dumps.copy_sqlite(database, draft, lambda _bytes: None)
         draft.replace(copy)
         self.stdout.write(f"The data as it was before this upgrade: {copy}")
