@@ -51,6 +51,8 @@ def backup(folder: Path, *, at: datetime, screen: TextIO) -> tuple[Path, Manifes
 
     Progress goes to `screen`. Raises CommandError, OSError.
     """
+    if dumps.is_empty():
+        raise CommandError("The database is empty: is DATABASE_URL or RUUVINET_DATA another?")
     folder.mkdir(mode=0o700, parents=True, exist_ok=True)
     archive = folder / f"ruuvinet-{at:%Y%m%d-%H%M%S}.zip"
     draft = archive.with_suffix(".part")

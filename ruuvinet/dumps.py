@@ -75,12 +75,12 @@ def write_dump(out: IO[bytes], advance: Advance, *, scratch: Path) -> dict[str, 
 @contextmanager
 def snapshot(database: BaseDatabaseWrapper) -> Iterator[None]:
     """What is read in here is of one moment; nobody who writes waits for it."""
-    postgresql = database.vendor == "postgresql"
+    postgresql = "BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY", "SELECT 1"
+    sqlite = "BEGIN DEFERRED", "SELECT count(*) FROM sqlite_master"
     with database.cursor() as cursor:
-        cursor.execute(
-            "BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY" if postgresql else "BEGIN DEFERRED"
-        )
-        cursor.execute("SELECT count(*) FROM django_migrations")  # the moment is that of a read
+        # The second says which moment: that of the first read.
+        for statement in postgresql if database.vendor == "postgresql" else sqlite:
+            cursor.execute(statement)
         yield
         cursor.execute("ROLLBACK")
 
@@ -184,7 +184,7 @@ def ensure_alone() -> None:
             )
             alone = cursor.fetchone()[0] == 0
     else:
-        alone = _leave_wal(Path(ours()["NAME"]))
+        alone = is_unused(Path(ours()["NAME"]))
     if not alone:
         raise CommandError("Another program uses the database. Stop RuuviNet first.")
 
@@ -234,11 +234,11 @@ def _replacing_schema() -> Iterator[tuple[dict[str, Any], str]]:
         cursor.execute(f"DROP SCHEMA {ASIDE} CASCADE")
 
 
-def _leave_wal(path: Path) -> bool:
-    """Whether the file could be left complete, without a log beside it: nobody else has it open."""
+def is_unused(path: Path) -> bool:
+    """Whether nobody has an SQLite database open; it is left complete, without a log beside it."""
+    connection.close()  # which may be to the same file
     if not path.exists():
         return True
-    connection.close()
     with closing(sqlite3.connect(path, timeout=0.5, isolation_level=None)) as file:
         try:
             return bool(file.execute("PRAGMA journal_mode=DELETE").fetchone() == ("delete",))
@@ -277,8 +277,8 @@ def _program(name: str, at_least: int) -> str:
         if version and int(version[0]) >= at_least:
             return path
     raise CommandError(
-        f"{name} of PostgreSQL {at_least} or newer is not there, and the server is of version "
-        f"{at_least}. On Debian: apt install postgresql-client-{at_least}"
+        f"The server is PostgreSQL {at_least}, and there is no {name} that is as new. "
+        f"On Debian: apt install postgresql-client-{at_least}"
     )
 
 

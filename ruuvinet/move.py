@@ -5,35 +5,37 @@ arrived is read back and compared, row by row, before anything is committed.
 """
 
 import json
-import os
+import sqlite3
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import closing
 from datetime import UTC, datetime
 from hashlib import blake2b
 from ipaddress import ip_address
+from pathlib import Path
 from typing import Any, NamedTuple, TextIO
 
 import psycopg
+from cryptography.fernet import InvalidToken
 from django.apps import apps
-from django.conf import settings
-from django.core.management import CommandError
+from django.core.management import CommandError, call_command
 from django.core.management.color import no_style
 from django.db import Error, connection, models, transaction
-from django.db.backends.base.base import BaseDatabaseWrapper
-from django.db.backends.utils import CursorWrapper
-from django.db.migrations.executor import MigrationExecutor
-from environ import Env
+from django.db.migrations.recorder import MigrationRecorder
 from psycopg import sql
 from tqdm import tqdm
 
 from ruuvinet import dumps
-from ruuvinet.lib.database import database_at
+from ruuvinet.lib.crypto import EncryptedTextField, fernet
 from sensors.partitions import TABLES as PARTITIONED
-from sensors.partitions import WEEK_S, make_partition
+from sensors.partitions import WEEK_S, cover
 
-OLDEST_SERVER = 15  # PostgreSQL's major version
-# Filled by every migration, and replaced by what SQLite has.
-OF_MIGRATIONS = {"django_migrations", "django_content_type", "auth_permission"}
+# What the migrations fill by themselves, and what SQLite has replaces.
+OF_MIGRATIONS = {
+    "django_migrations",
+    "django_content_type",
+    "auth_permission",
+    "subscriptions_plan",
+}
 ROWS_AT_ONCE = 10_000
 
 
@@ -53,24 +55,27 @@ class Sum(NamedTuple):
     checksum: int
 
 
-def move(url: str, *, screen: TextIO) -> dict[str, int]:
-    """Copy all rows of our SQLite into the empty PostgreSQL at `url`; returns rows by table.
+def move(source: Path, *, screen: TextIO) -> dict[str, int]:
+    """Copy all rows of the SQLite at `source` into our empty PostgreSQL; returns rows by table.
 
     Raises CommandError, and leaves PostgreSQL without a row, when anything does not fit.
     """
-    _ensure_source()
-    dumps.ensure_alone()
-    config = settings.DATABASES["default"] | Env.db_url_config(url) | {"OPTIONS": {}}
-    if config["ENGINE"] != "django.db.backends.postgresql":
-        raise CommandError("Name a PostgreSQL: postgres://user:password@host/name")
-    # Nobody else writes meanwhile; a server that is started now waits, and fails.
-    with transaction.atomic(), closing(database_at(config)) as target:
+    if connection.vendor != "postgresql":
+        raise CommandError("Set DATABASE_URL to the PostgreSQL that it shall go to.")
+    if not source.is_file():
+        raise CommandError(f"There is no {source}.")
+    if not dumps.is_unused(source):
+        raise CommandError(f"Another program uses {source}. Stop RuuviNet first.")
+    with closing(sqlite3.connect(source, isolation_level=None)) as old:
         try:
-            _ensure_target(target)
-            # In a process of its own, which has that database for its own.
-            dumps.migrate(_environment(url))
-            return _copy_all(target, screen)
-        except (Error, psycopg.Error) as error:
+            old.execute("BEGIN IMMEDIATE")  # nobody writes meanwhile
+            _ensure_empty()
+            call_command("migrate", verbosity=0)
+            _ensure_same_schema(old)
+            _ensure_same_keys(old)
+            with transaction.atomic():
+                return _copy_all(old, screen)
+        except (Error, psycopg.Error, sqlite3.Error) as error:
             raise CommandError(f"Nothing was moved: {error}") from error
 
 
@@ -87,94 +92,97 @@ def _table(model: type[models.Model]) -> Table:
 
 
 # --- What must hold before --------------------------------------------------------------------
-def _ensure_source() -> None:
-    if connection.vendor != "sqlite":
-        raise CommandError("DATABASE_URL names the database to leave already: unset it.")
-    executor = MigrationExecutor(connection)
-    if executor.migration_plan(executor.loader.graph.leaf_nodes()):
-        raise CommandError("SQLite is not up to date: manage.py migrate")
+def _ensure_empty() -> None:
+    rows = dumps.rows_by_table(connection)
+    if held := [table for table in rows if rows[table] and table not in OF_MIGRATIONS]:
+        raise CommandError(f"The PostgreSQL is not empty: {', '.join(held)}.")
 
 
-def _ensure_target(target: BaseDatabaseWrapper) -> None:
-    target.ensure_connection()
-    if target.connection.info.server_version < OLDEST_SERVER * 10_000:
-        raise CommandError(f"PostgreSQL {OLDEST_SERVER} or newer is needed.")
-    rows = dumps.rows_by_table(target)
-    plans = {"subscriptions_plan"}  # the first one comes with the migrations too
-    if held := [table for table in rows if rows[table] and table not in OF_MIGRATIONS | plans]:
-        raise CommandError(f"{target.settings_dict['NAME']} is not empty: {', '.join(held)}.")
+def _ensure_same_schema(old: sqlite3.Connection) -> None:
+    applied = set(old.execute("SELECT app, name FROM django_migrations"))
+    if applied != set(MigrationRecorder(connection).applied_migrations()):
+        raise CommandError(
+            "SQLite is of another version: start this one with it once, without DATABASE_URL."
+        )
 
 
-def _environment(url: str) -> dict[str, str]:
-    keys = ",".join(settings.ENCRYPTION_KEYS)
-    ours = {"SECRET_KEY": settings.SECRET_KEY, "ENCRYPTION_KEYS": keys, "DATABASE_URL": url}
-    return {**os.environ, **ours}
+def _ensure_same_keys(old: sqlite3.Connection) -> None:
+    for model in apps.get_models():
+        for field in model._meta.local_concrete_fields:
+            if isinstance(field, EncryptedTextField):
+                _ensure_readable(old, model._meta.db_table, str(field.column))
+
+
+def _ensure_readable(old: sqlite3.Connection, table: str, column: str) -> None:
+    newest = f'SELECT "{column}" FROM "{table}" WHERE "{column}" > ? ORDER BY rowid DESC LIMIT 1'  # noqa: S608
+    for (secret,) in old.execute(newest, [""]):
+        try:
+            fernet().decrypt(secret)
+        except InvalidToken as error:
+            raise CommandError(
+                f"ENCRYPTION_KEYS cannot read {table}: take those that SQLite was used with."
+            ) from error
 
 
 # --- Copying and comparing ---------------------------------------------------------------------
-def _copy_all(target: BaseDatabaseWrapper, screen: TextIO) -> dict[str, int]:
+def _copy_all(old: sqlite3.Connection, screen: TextIO) -> dict[str, int]:
     moved = tables()
-    rows = dumps.rows_by_table(connection)
-    total = 2 * sum(rows[table.name] for table in moved)
+    total = 2 * sum(_count(table, old) for table in moved)
     with (
-        target.cursor() as cursor,
-        target.connection.transaction(),
+        connection.cursor() as cursor,
         tqdm(desc="move", total=total, unit=" rows", file=screen, disable=not screen.isatty())
         as bar,
     ):  # fmt: skip
         cursor.execute("SET LOCAL TIME ZONE 'UTC'")  # SQLite's times are written without one
         names = sql.SQL(", ").join(sql.Identifier(table.name) for table in moved)
-        target.connection.execute(sql.SQL("TRUNCATE {}").format(names))
-        _make_partitions(cursor)
-        # All sums first: foreign keys are looked at when the transaction ends.
-        sums = {table.name: _copy(table, target, bar) for table in moved}
+        connection.connection.execute(sql.SQL("TRUNCATE {}").format(names))
+        _make_partitions(old)
+        sums = {table.name: _copy(table, old, bar) for table in moved}
         for table in moved:
-            if (arrived := _sum_of(table, _arrived(table, target), bar)) != sums[table.name]:
+            if (arrived := _sum_of(table, _arrived(table), bar)) != sums[table.name]:
                 raise CommandError(
                     f"Nothing was moved: {table.name} has {sums[table.name].rows} rows in SQLite, "
                     f"and {arrived.rows} arrived or differ."
                 )
-        for statement in target.ops.sequence_reset_sql(no_style(), [t.model for t in moved]):
+        for statement in connection.ops.sequence_reset_sql(no_style(), [t.model for t in moved]):
             cursor.execute(statement)
-    with target.cursor() as cursor:
         cursor.execute("ANALYZE")
     return {name: summed.rows for name, summed in sums.items()}
 
 
-def _make_partitions(cursor: CursorWrapper) -> None:
+def _make_partitions(old: sqlite3.Connection) -> None:
     """One for each week of the history, however old."""
     for table in PARTITIONED:
-        with connection.cursor() as source:
-            source.execute(f"SELECT DISTINCT slot / {WEEK_S} FROM {table}")  # noqa: S608
-            for (week,) in source.fetchall():
-                make_partition(cursor, table, week * WEEK_S)
+        weeks = f"SELECT DISTINCT slot / {WEEK_S} FROM {table}"  # noqa: S608
+        for (week,) in old.execute(weeks).fetchall():
+            cover(table, week * WEEK_S, (week + 1) * WEEK_S)
 
 
-def _copy(table: Table, target: BaseDatabaseWrapper, bar: "tqdm[Any]") -> Sum:
+def _count(table: Table, old: sqlite3.Connection) -> int:
+    counted = old.execute(f'SELECT count(*) FROM "{table.name}"')  # noqa: S608
+    return int(counted.fetchone()[0])
+
+
+def _copy(table: Table, old: sqlite3.Connection, bar: "tqdm[Any]") -> Sum:
     statement = sql.SQL("COPY {} ({}) FROM STDIN").format(*_named(table))
-    with target.connection.cursor() as cursor, cursor.copy(statement) as copy:
+    with connection.connection.cursor() as cursor, cursor.copy(statement) as copy:
 
         def copied() -> Iterator[tuple[Any, ...]]:
-            for row in _stored(table):
+            for row in _stored(table, old):
                 copy.write_row(row)
                 yield row
 
         return _sum_of(table, copied(), bar)
 
 
-def _stored(table: Table) -> Iterator[tuple[Any, ...]]:
+def _stored(table: Table, old: sqlite3.Connection) -> Iterator[tuple[Any, ...]]:
     quoted = ", ".join(f'"{column}"' for column in table.columns)
-    # Past Django's cursor, which takes rows in steps too, but turns columns into other types.
-    connection.ensure_connection()
-    with closing(connection.connection.cursor()) as cursor:
-        cursor.execute(f'SELECT {quoted} FROM "{table.name}"')  # noqa: S608  # names of our models
-        while rows := cursor.fetchmany(ROWS_AT_ONCE):
-            yield from rows
+    yield from old.execute(f'SELECT {quoted} FROM "{table.name}"')  # noqa: S608
 
 
-def _arrived(table: Table, target: BaseDatabaseWrapper) -> Iterator[tuple[Any, ...]]:
+def _arrived(table: Table) -> Iterator[tuple[Any, ...]]:
     statement = sql.SQL("SELECT {1} FROM {0}").format(*_named(table))
-    with psycopg.ServerCursor(target.connection, "arrived") as cursor:
+    with psycopg.ServerCursor(connection.connection, "arrived") as cursor:
         cursor.itersize = ROWS_AT_ONCE
         yield from cursor.execute(statement)
 

@@ -182,6 +182,18 @@ def test_what_is_damaged_is_no_backup(archive, elsewhere):
     assert "is not a backup, or is damaged" in said(manage(elsewhere, "restore", archive))
 
 
+def test_nothing_is_no_backup(environment, tmp_path):
+    assert "empty" in said(manage(environment, "backup", tmp_path / "backups"))
+    assert not (tmp_path / "backups").exists()
+
+
+def test_a_database_out_of_reach_is_said(environment, archive):
+    nowhere = environment | {"DATABASE_URL": "postgres://nobody@127.0.0.1:1/none"}
+    told = manage(nowhere, "backup", archive.parent)
+    assert told.returncode == 1
+    assert told.stderr.startswith("CommandError: The backup cannot be written: connection failed")
+
+
 def test_old_backups_go_when_asked(environment, archive, tmp_path):
     for name in ("20250101-000000", "20250102-000000"):
         for suffix in (".zip", ".keys"):

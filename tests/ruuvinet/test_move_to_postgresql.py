@@ -77,6 +77,10 @@ def refusal(told):
     return told.stderr.strip().splitlines()[-1]
 
 
+def moved_to(target, home):
+    return manage(home | {"DATABASE_URL": target}, "move_to_postgresql")
+
+
 def number_of(url, table):
     with psycopg.connect(url) as there:
         return there.execute(f"SELECT count(*) FROM {table}").fetchone()[0]
@@ -85,7 +89,7 @@ def number_of(url, table):
 def test_a_home_goes_on_as_a_server_with_all_that_it_had(home, target):
     with serving(home, whitelist=False), posting(home, at_least=0):
         pass  # gateways that nobody knows, and the first administrator
-    told = manage(home, "move_to_postgresql", target)
+    told = moved_to(target, home)
     assert told.returncode == 0, told.stderr
     with closing(sqlite3.connect(sqlite(home))) as old, psycopg.connect(target) as new:
         for (table,) in old.execute("SELECT name FROM sqlite_master WHERE type = 'table'"):
@@ -118,19 +122,19 @@ print(User.objects.create_user("next@example.com").pk - User.objects.get(email="
 
 
 def test_nothing_is_moved_onto_something(home, target):
-    assert manage(home, "move_to_postgresql", target).returncode == 0
-    assert "is not empty" in refusal(manage(home, "move_to_postgresql", target))
+    assert moved_to(target, home).returncode == 0
+    assert "is not empty" in refusal(moved_to(target, home))
 
 
 def test_what_postgresql_cannot_hold_stops_all_of_it(home, target):
     with closing(sqlite3.connect(sqlite(home))) as there, there:
         there.execute("UPDATE sensors_access SET name = 'a' || char(0) || 'b'")
-    assert "Nothing was moved" in refusal(manage(home, "move_to_postgresql", target))
+    assert "Nothing was moved" in refusal(moved_to(target, home))
     assert number_of(target, "accounts_user") == number_of(target, "sensors_measurement") == 0
 
     with closing(sqlite3.connect(sqlite(home))) as there, there:
         there.execute("UPDATE sensors_access SET name = 'mended'")
-    assert manage(home, "move_to_postgresql", target).returncode == 0
+    assert moved_to(target, home).returncode == 0
 
 
 def test_a_difference_on_arrival_is_noticed(home, target):
@@ -144,10 +148,25 @@ def test_a_difference_on_arrival_is_noticed(home, target):
             "CREATE TRIGGER bend BEFORE INSERT ON sensors_access"
             " FOR EACH ROW EXECUTE FUNCTION bend()"
         )
-    assert "sensors_access" in refusal(manage(home, "move_to_postgresql", target))
+    assert "sensors_access" in refusal(moved_to(target, home))
     assert number_of(target, "accounts_user") == 0
 
 
 def test_a_running_server_is_not_moved(home, target):
     with serving(home):
-        assert "Stop RuuviNet first" in refusal(manage(home, "move_to_postgresql", target))
+        assert "Stop RuuviNet first" in refusal(moved_to(target, home))
+
+
+def test_other_keys_are_noticed(home, target):
+    other = home | {"ENCRYPTION_KEYS": "b3RoZXIgdGhhbiBhdCB0aGUgYmFja3VwLi4uLi4uLi4="}
+    assert "ENCRYPTION_KEYS cannot read gateways_gateway" in refusal(moved_to(target, other))
+    assert number_of(target, "gateways_gateway") == 0
+
+
+def test_an_older_schema_is_not_moved(home, target):
+    assert manage(home, "migrate", "alerts", "0002").returncode == 0
+    assert "another version" in refusal(moved_to(target, home))
+
+
+def test_without_a_postgresql_nothing_is_moved(home):
+    assert "Set DATABASE_URL" in refusal(manage(home, "move_to_postgresql"))

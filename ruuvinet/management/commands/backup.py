@@ -5,6 +5,7 @@ from pathlib import Path
 from typing import Any
 
 from django.core.management.base import BaseCommand, CommandError, CommandParser
+from django.db import DatabaseError
 from django.utils import timezone
 
 from ruuvinet import backup
@@ -32,7 +33,7 @@ class Command(BaseCommand):
             archive, manifest = backup.backup(
                 options["folder"], at=timezone.now(), screen=sys.stderr
             )
-        except OSError as error:
+        except (OSError, DatabaseError) as error:
             raise CommandError(f"The backup cannot be written: {error}") from error
         self.stdout.write(
             f"{archive}: {sum(manifest['rows'].values())} rows in {len(manifest['rows'])} tables, "

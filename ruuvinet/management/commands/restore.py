@@ -4,7 +4,8 @@ import sys
 from pathlib import Path
 from typing import Any
 
-from django.core.management.base import BaseCommand, CommandParser
+from django.core.management.base import BaseCommand, CommandError, CommandParser
+from django.db import DatabaseError
 
 from ruuvinet import backup
 
@@ -21,10 +22,13 @@ class Command(BaseCommand):
         )
 
     def handle(self, *args: Any, **options: Any) -> None:
-        for line in backup.restore(
-            options["archive"],
-            keys=options["keys"],
-            replace=options["replace"],
-            screen=sys.stderr,
-        ):
-            self.stdout.write(line)
+        try:
+            done = backup.restore(
+                options["archive"],
+                keys=options["keys"],
+                replace=options["replace"],
+                screen=sys.stderr,
+            )
+        except (OSError, DatabaseError) as error:
+            raise CommandError(f"It cannot be restored: {error}") from error
+        self.stdout.write("\n".join(done))
