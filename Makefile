@@ -4,7 +4,7 @@ FCM_PORT ?= 8901
 BIN := .venv/bin
 PYTEST := $(BIN)/python -m pytest
 .NOTPARALLEL:
-.PHONY: run demo test test-slow test-all lint types fmt checks suite bench clean
+.PHONY: run demo test test-slow test-all lint types fmt checks suite docs bench clean
 
 run: .venv/.installed
 	$(BIN)/python manage.py serve
@@ -17,7 +17,7 @@ demo: .venv/.installed
 	$(BIN)/python manage.py demo
 
 # --- Checks ------------------------------------------------------------------------------
-test: lint types checks suite
+test: lint types checks docs suite
 
 # What `make test` leaves out, since it is slow. Programs that no wheel brings come from Debian.
 test-slow: .venv/.installed-dev
@@ -55,6 +55,12 @@ suite: .venv/.installed-dev
 	$(PYTEST) -n auto -m "not slow"
 	$(PYTEST) --database sqlite -n auto -m "storage and not slow"
 
+# --- Documentation -------------------------------------------------------------------------
+# A site in .site; fails on a broken link or anchor, and on a page that mkdocs.yml forgets. Not with
+# --quiet, which lets them pass.
+docs: .venv/.installed-docs
+	@NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --strict
+
 # --- Speed -------------------------------------------------------------------------------
 # /record beside two peers: bench/README.md. Options: make bench BENCH="--rounds 1 --seconds 3"
 bench: .venv/.installed-bench
@@ -79,6 +85,11 @@ bench: .venv/.installed-bench
 	@$(BIN)/pip install --quiet --disable-pip-version-check -r requirements-bench.txt
 	@touch .venv/.installed .venv/.installed-dev $@
 
+.venv/.installed-docs: requirements-docs.txt | .venv/bin/pip
+	@echo "Installing requirements-docs.txt into .venv ..."
+	@$(BIN)/pip install --quiet --disable-pip-version-check -r requirements-docs.txt
+	@touch $@
+
 # pip is the last thing that venv writes, so an interrupted venv is made again.
 .venv/bin/pip:
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null || \
@@ -88,4 +99,4 @@ bench: .venv/.installed-bench
 	@$(PYTHON) -m venv .venv
 
 clean:
-	rm -rf .venv .mypy_cache .pytest_cache .ruff_cache .import_linter_cache .hypothesis
+	rm -rf .venv .site .mypy_cache .pytest_cache .ruff_cache .import_linter_cache .hypothesis

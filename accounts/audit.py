@@ -3,7 +3,7 @@
 from datetime import datetime, timedelta
 
 from django.conf import settings
-from django.db.models import F, Q, Value
+from django.db.models import F, Q, QuerySet, Value
 from django.db.models.functions import Replace
 
 from accounts.models import AuditEntry
@@ -41,7 +41,11 @@ def forget_person(email: str) -> None:
     AuditEntry.objects.filter(naming).update(**nameless)
 
 
+def expired(at: datetime) -> QuerySet[AuditEntry]:
+    """What is older than AUDIT_RETENTION_DAYS."""
+    return AuditEntry.objects.filter(at__lt=at - timedelta(days=settings.AUDIT_RETENTION_DAYS))
+
+
 def purge(at: datetime) -> int:
-    """Forget what is older than AUDIT_RETENTION_DAYS; returns how many."""
-    kept_since = at - timedelta(days=settings.AUDIT_RETENTION_DAYS)
-    return AuditEntry.objects.filter(at__lt=kept_since).delete()[0]
+    """Forget what expired; returns how many."""
+    return expired(at).delete()[0]

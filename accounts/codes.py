@@ -7,6 +7,7 @@ import string
 from datetime import datetime, timedelta
 
 from django.db import IntegrityError, transaction
+from django.db.models import QuerySet
 from django.utils.crypto import salted_hmac
 
 from accounts.models import OneTimeCode
@@ -26,7 +27,7 @@ def make_code(purpose: Purpose, *, email: str, at: datetime, asked_from: str = "
     while True:  # 36^4 codes live for minutes: a second try is rare
         code = "".join(secrets.choice(ALPHABET) for _ in range(LENGTH[purpose]))
         digest = _digest(purpose, code)
-        OneTimeCode.objects.filter(digest=digest, expires_at__lte=at).delete()
+        expired(at).filter(digest=digest).delete()
         try:
             with transaction.atomic():
                 OneTimeCode.objects.create(
@@ -59,3 +60,12 @@ def redeem_code(
 
 def _digest(purpose: Purpose, code: str) -> str:
     return salted_hmac(f"accounts.codes.{purpose}", code, algorithm="sha256").hexdigest()
+
+
+def expired(at: datetime) -> QuerySet[OneTimeCode]:
+    return OneTimeCode.objects.filter(expires_at__lte=at)
+
+
+def purge(at: datetime) -> int:
+    """Forget the expired codes; returns how many."""
+    return expired(at).delete()[0]

@@ -13,7 +13,7 @@ from urllib.parse import urlsplit
 from django.conf import settings
 from django.core.mail import EmailMultiAlternatives
 from django.db import transaction
-from django.db.models import F
+from django.db.models import F, QuerySet
 from django.template import Context, Engine
 from django.template.loader import render_to_string
 
@@ -144,12 +144,17 @@ def _update(mail: OutgoingMail, **fields: object) -> None:
     ).update(**fields)
 
 
-def tidy(*, now: datetime) -> None:
-    """Empty mails whose code expired, and forget old ones."""
+def old_mails(now: datetime) -> QuerySet[OutgoingMail]:
+    """Those from more than KEPT_FOR ago."""
+    return OutgoingMail.objects.filter(created_at__lte=now - KEPT_FOR)
+
+
+def tidy(*, now: datetime) -> int:
+    """Empty mails whose code expired, and forget old ones; returns how many it forgot."""
     OutgoingMail.objects.filter(expires_at__lte=now).exclude(
         status=OutgoingMail.Status.PENDING
     ).exclude(variables="").update(variables="")
-    OutgoingMail.objects.filter(created_at__lte=now - KEPT_FOR).delete()
+    return old_mails(now).delete()[0]
 
 
 # --- Words ---------------------------------------------------------------------------------

@@ -8,6 +8,7 @@ from datetime import datetime, timedelta
 
 from django.conf import settings
 from django.db import transaction
+from django.db.models import QuerySet
 
 from accounts.codes import LIFETIME, Purpose, make_code
 from accounts.mail import queue_mail
@@ -58,10 +59,14 @@ def use_token(text: str, at: datetime) -> AccessToken | None:
     return token
 
 
+def unused_tokens(at: datetime) -> QuerySet[AccessToken]:
+    """Sessions that nobody used for TOKEN_UNUSED_FOR."""
+    return AccessToken.objects.filter(last_used_at__lte=at - TOKEN_UNUSED_FOR)
+
+
 def purge_tokens(at: datetime) -> int:
-    """Forget sessions that nobody used for TOKEN_UNUSED_FOR; returns how many."""
-    old = AccessToken.objects.filter(last_used_at__lte=at - TOKEN_UNUSED_FOR)
-    return old.delete()[0]
+    """Forget the unused sessions; returns how many."""
+    return unused_tokens(at).delete()[0]
 
 
 @transaction.atomic

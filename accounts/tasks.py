@@ -3,8 +3,8 @@
 from celery import shared_task
 from django.utils import timezone
 
-from accounts import audit, mail, services
-from accounts.models import OneTimeCode, OutgoingMail
+from accounts import audit, codes, mail, services
+from accounts.models import OutgoingMail
 
 SWEEP_MAILS = 1000
 
@@ -18,7 +18,7 @@ def send_mail(*, mail_id: int, **_newer: object) -> None:
 def sweep(**_newer: object) -> None:
     """Every minute: send what a lost wake-up left behind, forget codes that expired."""
     now = timezone.now()
-    OneTimeCode.objects.filter(expires_at__lte=now).delete()
+    codes.purge(now)
     mail.tidy(now=now)
     due = OutgoingMail.objects.due(now).order_by("next_attempt_at")
     for mail_id in due.values_list("pk", flat=True)[:SWEEP_MAILS]:

@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from datetime import datetime
 
 from django.db import transaction
-from django.db.models import F, IntegerField, OuterRef, Subquery
+from django.db.models import F, IntegerField, OuterRef, QuerySet, Subquery
 
 from alerts.evaluation import Evaluation
 from alerts.models import AlertRule, EvaluationMark, ListeningSpan
@@ -72,5 +72,9 @@ class Listening:
         return sum(max(0, until - max(since, at)) for since, until in self._spans)
 
 
-def forget_old_spans(now: datetime) -> None:
-    ListeningSpan.objects.filter(until__lt=int(now.timestamp()) - SPANS_KEPT_S).delete()
+def old_spans(now: datetime) -> QuerySet[ListeningSpan]:
+    return ListeningSpan.objects.filter(until__lt=int(now.timestamp()) - SPANS_KEPT_S)
+
+
+def forget_old_spans(now: datetime) -> int:
+    return old_spans(now).delete()[0]

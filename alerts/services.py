@@ -9,6 +9,7 @@ from typing import Any
 from celery import current_app
 from django.conf import settings
 from django.db import transaction
+from django.db.models import QuerySet
 from django.db.models.functions import Greatest
 from django.utils import timezone
 from kombu.exceptions import ChannelError, KombuError
@@ -227,10 +228,15 @@ def set_webhook(*, user: User, url: str, at: datetime) -> Webhook:
 PURGED_AT_ONCE = 1000  # in one statement: on SQLite nobody else can write meanwhile
 
 
-def purge_events(at: datetime) -> int:
-    """Forget events that ended ALERT_RETENTION_DAYS ago, and who was told; returns how many."""
+def expired_events(at: datetime) -> QuerySet[AlertEvent]:
+    """Those that ended ALERT_RETENTION_DAYS ago."""
     before = at - timedelta(days=settings.ALERT_RETENTION_DAYS)
-    ended = AlertEvent.objects.filter(resolved_at__lt=before).order_by("resolved_at")
+    return AlertEvent.objects.filter(resolved_at__lt=before)
+
+
+def purge_events(at: datetime) -> int:
+    """Forget the expired events, and who was told; returns how many."""
+    ended = expired_events(at).order_by("resolved_at")
     purged = 0
     while ids := list(ended.values_list("pk", flat=True)[:PURGED_AT_ONCE]):
         with transaction.atomic():

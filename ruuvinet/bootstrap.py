@@ -9,6 +9,7 @@ import socket
 import sys
 import time
 from collections.abc import Iterator, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import NoReturn
 from urllib.parse import urlsplit
@@ -19,6 +20,7 @@ from django.core.management.base import OutputWrapper
 from django.db import OperationalError, connections
 
 from accounts.models import User
+from ruuvinet import __version__
 from ruuvinet.supervisor import Child, HealthProbe, WhenReady, hand_over
 from sensors.partitions import ensure_partitions
 
@@ -71,11 +73,17 @@ def prepare() -> str:
     ]
     if not User.objects.filter(is_superuser=True).exists():
         lines += _first_admin()
-    return "\n".join(["RuuviNet", *(f"  {name:9} {value}" for name, value in lines)])
+    return "\n".join([f"RuuviNet {__version__}", *(f"  {name:9} {value}" for name, value in lines)])
 
 
 def programs() -> list[Child]:
-    """What runs: the web server, and the worker with its timetable."""
+    """What runs together: the web server, and the worker with its timetable."""
+    web, worker, _ = programs_apart()
+    return [web, replace(worker, argv=[*worker.argv, "--timetable"])]
+
+
+def programs_apart() -> list[Child]:
+    """What runs where each program is kept by others; of workers there may be several."""
     # In a container root is usual, and what makes root dangerous to Celery, pickle, is not used.
     unafraid = ["-W", "ignore:You're running the worker with superuser privileges"]
     celery = [sys.executable, *unafraid, "-m", "celery", "--quiet", "-A", "ruuvinet"]
@@ -85,7 +93,9 @@ def programs() -> list[Child]:
     alone = ["--without-gossip", "--without-mingle", "--without-heartbeat"]
     return [
         Child("web", _web_server()),
-        Child("worker", [*celery, "worker", "--timetable", *worker, *alone]),
+        Child("worker", [*celery, "worker", *worker, *alone]),
+        # No pid file: one that a kill -9 left behind would keep beat from starting.
+        Child("beat", [*celery, "beat", "--loglevel", "warning", "--pidfile", ""]),
     ]
 
 
@@ -94,13 +104,25 @@ def run(
 ) -> NoReturn:
     """Become the supervisor of `children`, and of `later` once the web server answers."""
     probe = HealthProbe(local_host(), settings.PORT)
+    _leave_django()
+    stdout.flush()
+    hand_over(children, when_ready=WhenReady(probe, f"ready: {_shown_url()}", later))
+
+
+def become(child: Child) -> NoReturn:
+    """Be `child` alone, under the same process id."""
+    for folder in _folders():
+        folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+    _leave_django()
+    os.execve(child.argv[0], [*child.argv], {**os.environ, **child.env})  # noqa: S606  # no shell
+
+
+def _leave_django() -> None:
     # Started from another folder, granian and Celery would not find the project.
     path = [str(settings.BASE_DIR), os.environ.get("PYTHONPATH", "")]
     os.environ["PYTHONPATH"] = os.pathsep.join(filter(None, path))
     _allow_connections()
     connections.close_all()
-    stdout.flush()
-    hand_over(children, when_ready=WhenReady(probe, f"ready: {_shown_url()}", later))
 
 
 def local_host() -> str:

@@ -39,8 +39,14 @@ def _make_partitions(now: int) -> None:
         cursor.execute("SET LOCAL lock_timeout = '200ms'")
         cursor.execute("SELECT pg_advisory_xact_lock(%s)", [ADVISORY_LOCK])
         for table in TABLES:
-            for start in range(oldest_open(now), now + WEEKS_AHEAD * WEEK_S, WEEK_S):
-                cursor.execute(
-                    f"CREATE TABLE IF NOT EXISTS {table}_{start // WEEK_S} PARTITION OF {table} "
-                    f"FOR VALUES FROM ({start}) TO ({start + WEEK_S})"
-                )
+            cover(table, oldest_open(now), now + WEEKS_AHEAD * WEEK_S)
+
+
+def cover(table: str, since: int, until: int) -> None:
+    """Make the partitions that are missing between `since` and `until`, both Unix seconds."""
+    with connection.cursor() as cursor:
+        for start in range(since // WEEK_S * WEEK_S, until, WEEK_S):
+            cursor.execute(
+                f"CREATE TABLE IF NOT EXISTS {table}_{start // WEEK_S} PARTITION OF {table} "
+                f"FOR VALUES FROM ({start}) TO ({start + WEEK_S})"
+            )

@@ -56,3 +56,10 @@ def test_every_room_has_its_place_in_the_order_of_imports():
     rooms = {path.parent.name for path in ROOT.glob("[!.]*/__init__.py")} - {"tests", "bench"}
     config = tomllib.loads((ROOT / "pyproject.toml").read_text())
     assert rooms == set(config["tool"]["importlinter"]["root_packages"])
+
+
+@pytest.mark.parametrize("page", ["README.md", "CONTRIBUTING.md", "CHANGELOG.md"])
+def test_links_of_pages_outside_of_the_site_lead_somewhere(page):
+    """`make docs` checks those of the site, and that its menu forgets no page."""
+    links = re.findall(r"\]\(([^)#]+)(?:#[^)]*)?\)", (ROOT / page).read_text())
+    assert [link for link in links if "://" not in link and not (ROOT / link).exists()] == []

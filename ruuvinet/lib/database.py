@@ -3,8 +3,11 @@
 from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import UTC, datetime
+from typing import Any
 
-from django.db import connection
+from django.db import DEFAULT_DB_ALIAS, connection
+from django.db.backends.base.base import BaseDatabaseWrapper
+from django.db.utils import ConnectionHandler
 
 
 @contextmanager
@@ -26,3 +29,11 @@ def instant(value: datetime | str | None) -> datetime | None:
     """A time as plain SQL gives it; SQLite gives text, or a time without zone, in UTC."""
     at = datetime.fromisoformat(value) if isinstance(value, str) else value
     return at.replace(tzinfo=UTC) if at and at.tzinfo is None else at
+
+
+def database_at(config: dict[str, Any]) -> BaseDatabaseWrapper:
+    """A connection of its own to a database that is configured as in the setting DATABASES."""
+    database: BaseDatabaseWrapper = ConnectionHandler({DEFAULT_DB_ALIAS: dict(config)})[
+        DEFAULT_DB_ALIAS
+    ]
+    return database
