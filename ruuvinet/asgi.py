@@ -36,7 +36,7 @@ from ruuvinet.lib.asgi import (  # noqa: E402
     read_body,
     send_whole,
 )
-from ruuvinet.lib.http import GATEWAY_PATHS, distrust_strangers  # noqa: E402
+from ruuvinet.lib.http import GATEWAY_PATHS, HEALTH_PATHS, distrust_strangers  # noqa: E402
 
 log = logging.getLogger(__name__)
 
@@ -45,6 +45,8 @@ PATIENCE_S = 60.0
 LARGEST_BYTES = 12_000_000  # a picture
 
 BLOCKED = refuse(403, "Forbidden.", "ER_FORBIDDEN")
+LIVE = b'{"status": "ok"}'
+LIVE_HEADERS = [(b"Content-Type", b"application/json"), (b"Content-Length", b"16")]
 FAULT = refuse(500, "Internal error.", "ER_INTERNAL")
 
 
@@ -73,6 +75,9 @@ class Application:
         scope["headers"] = [
             item for item in scope["headers"] if b"_" not in item[0] or item[0] == b"ruuvi_gw_mac"
         ]
+        if scope["path"] in HEALTH_PATHS and scope["method"] in {"GET", "HEAD"}:
+            await send_whole(send, 200, LIVE_HEADERS, b"" if scope["method"] == "HEAD" else LIVE)
+            return
         is_gateway = scope["path"] in GATEWAY_PATHS and scope["method"] == "POST"
         try:
             await (self._fast_lane if is_gateway else self._slow_lane)(scope, receive, send)

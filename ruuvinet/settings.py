@@ -43,6 +43,7 @@ SECRET_KEY = env.str("SECRET_KEY")
 ENCRYPTION_KEYS = env.list("ENCRYPTION_KEYS")
 INTERNAL_SECRET = env.str("INTERNAL_SECRET", default="")
 SHOP_SECRET = env.str("SHOP_SECRET", default="")
+METRICS_TOKEN = env.str("METRICS_TOKEN", default="")
 DEBUG = env.bool("DEBUG", default=False)
 
 # --- Internal API ------------------------------------------------------------------------
@@ -89,6 +90,7 @@ INSTALLED_APPS = [
     "sensors",
     "subscriptions",
     "accounts",
+    "operations",
     "django.contrib.admin",
     "django.contrib.auth",
     "django.contrib.contenttypes",
@@ -282,6 +284,7 @@ CORS_PREFLIGHT_MAX_AGE = 86400
 
 # --- Jobs --------------------------------------------------------------------------------
 CELERY_TASK_IGNORE_RESULT = True
+CELERY_BEAT_SCHEDULER = "operations.beat:Scheduler"
 # A worker serves both unless `-Q celery` or `-Q delivery` says otherwise: docs/reliability.md.
 CELERY_TASK_QUEUES = [Queue(name, routing_key=name) for name in ("celery", "delivery")]
 CELERY_TASK_ROUTES = {"alerts.deliver": {"queue": "delivery"}}
