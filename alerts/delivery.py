@@ -39,7 +39,7 @@ TAKEN_PER_SENDER = 4
 MARGIN = LEASE / 4
 Channel, Status = Delivery.Channel, Delivery.Status
 # How the end of one attempt is counted.
-ENDS = {
+ENDS: dict[str, str] = {
     Status.PENDING: "retried", Status.SENT: "sent", Status.FAILED: "failed",
     Status.NOT_SENT: "not_sent",
 }  # fmt: skip

@@ -3,7 +3,7 @@
 from collections.abc import Iterator
 from datetime import datetime, timedelta
 from functools import cache
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from celery import current_app
 from django.db import DatabaseError, connection
@@ -82,8 +82,9 @@ def queue_lengths() -> dict[str, int] | None:
 def _length(broker: Connection, queue: Queue) -> int:
     with broker.channel() as channel:
         try:
-            return int(queue(channel).queue_declare(passive=True).message_count)
-        except broker.channel_errors:  # nobody has put anything into it yet
+            declared: Any = queue(channel).queue_declare(passive=True)
+            return int(declared.message_count)
+        except tuple(broker.channel_errors):  # nobody has put anything into it yet
             return 0
 
 

@@ -9,6 +9,7 @@ process tells the same, whichever the balancer chooses.
 from collections import defaultdict
 from collections.abc import Iterator, Mapping
 from datetime import datetime
+from typing import Any
 
 from django.db import DatabaseError
 from django.db.models import Count
@@ -34,7 +35,8 @@ from sensors import partitions
 
 __all__ = ["CONTENT_TYPE", "exposition"]
 
-_Totals = Mapping[str, Mapping[str, float]]
+_Totals = Mapping[str, Mapping[str, float]]  # by name and label
+_Samples = Mapping[Any, float]  # by the labels' values, a tuple of texts
 
 
 def exposition(now: datetime) -> bytes:
@@ -139,18 +141,14 @@ def _fleet(now: datetime) -> Iterator[Metric]:
 
 
 # --- Forms ---------------------------------------------------------------------------------
-def _gauge(
-    name: str, text: str, samples: Mapping[tuple[str, ...], float], *labels: str
-) -> GaugeMetricFamily:
+def _gauge(name: str, text: str, samples: _Samples, *labels: str) -> GaugeMetricFamily:
     family = GaugeMetricFamily(f"ruuvinet_{name}", text, labels=labels)
     for values, sample in samples.items():
         family.add_metric(values, sample)
     return family
 
 
-def _counter(
-    name: str, text: str, samples: Mapping[tuple[str, ...], float], *labels: str
-) -> CounterMetricFamily:
+def _counter(name: str, text: str, samples: _Samples, *labels: str) -> CounterMetricFamily:
     family = CounterMetricFamily(f"ruuvinet_{name}", text, labels=labels)
     for values, sample in samples.items():
         family.add_metric(values, sample)
