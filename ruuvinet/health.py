@@ -16,6 +16,7 @@ from operations.models import Heartbeat
 from sensors.partitions import covered_until
 
 HEARTBEAT_LATE = timedelta(seconds=150)  # two ticks are missing
+LIVE = b'{"status": "ok"}'  # what /health says
 AHEAD_WANTED_S = 86400  # of the partitions, which are made weeks ahead
 
 
@@ -35,9 +36,9 @@ def parts(now: datetime) -> Iterator[Part]:
     yield (base := database_part())
     if base.problem:
         return
-    yield _partitions(now)
+    yield partitions_part(now)
     yield _broker(now)
-    yield from _heartbeats(now)
+    yield from heartbeat_parts(now)
 
 
 def database_part() -> Part:
@@ -56,7 +57,7 @@ def _newest_migrations() -> frozenset[tuple[str, str]]:
     return frozenset(MigrationLoader(None).graph.leaf_nodes())
 
 
-def _partitions(now: datetime) -> Part:
+def partitions_part(now: datetime) -> Part:
     now_s = int(now.timestamp())
     ahead_s = min(
         (end_s - now_s for end_s in covered_until(now_s).values()), default=AHEAD_WANTED_S
@@ -88,7 +89,7 @@ def _length(broker: Connection, queue: Queue) -> int:
             return 0
 
 
-def _heartbeats(now: datetime) -> Iterator[Part]:
+def heartbeat_parts(now: datetime) -> Iterator[Part]:
     """Beat and each kind of worker. Workers get their work from beat, so that one is looked at first."""
     seen = dict(Heartbeat.objects.values_list("part", "at"))
     late = {part: _lateness(seen.get(part), now) for part in Heartbeat.PARTS}

@@ -7,14 +7,14 @@ from django.views.decorators.cache import never_cache
 from django.views.decorators.http import require_safe
 
 from ruuvinet import metrics as measuring
-from ruuvinet.health import parts
+from ruuvinet.health import LIVE, parts
 from ruuvinet.lib.api import error_body, secret_matches
 
 
 @require_safe
 def live(request: HttpRequest) -> HttpResponse:
     """200: this process answers. `ruuvinet.asgi` says the same without Django."""
-    return JsonResponse({"status": "ok"})
+    return HttpResponse(LIVE, content_type="application/json")
 
 
 @require_safe
