@@ -44,6 +44,7 @@ from ruuvinet.lib.asgi import (
     send_whole,
 )
 from ruuvinet.lib.http import GATEWAY_PATHS, HEALTH_PATHS, distrust_strangers
+from ruuvinet.lib.logs import HEADER, request_id
 
 log = logging.getLogger(__name__)
 
@@ -122,18 +123,19 @@ class Application:
         address = distrust_strangers(headers, peer)
         if await self._lane.is_blocked(address):
             INGEST.refuse("blocked")
-            await _send_reply(send, BLOCKED)
+            await _send_reply(send, BLOCKED, request_id(headers))
             return
         with await _read_post(scope, receive) as body:
             query = scope["query_string"].decode("latin-1")
             request = Request(body.read(), headers, datetime.now(UTC), address, query)
+        name = request_id(headers)
         try:
             reply = await self._lane.record(request)
         except Exception:  # as Django does for its views: whatever it is, the gateway is answered
-            log.exception("a post could not be handled")
+            log.exception("a post could not be handled", extra={"request_id": name})
             INGEST.refuse("fault")
             reply = FAULT
-        await _send_reply(send, reply)
+        await _send_reply(send, reply, name)
 
 
 async def _read_post(scope: Scope, receive: Receive) -> IO[bytes]:
@@ -152,12 +154,15 @@ def _headers(scope: Scope) -> dict[str, str]:
     return {name.decode("latin-1"): value.decode("latin-1") for name, value in scope["headers"]}
 
 
-async def _send_reply(send: Send, reply: Reply) -> None:
+async def _send_reply(send: Send, reply: Reply, name: str = "") -> None:
+    """`name` is that of the request; one whose body did not arrive has none."""
     headers = {
         **reply.headers,
         "Content-Type": "application/json",
         "Content-Length": str(len(reply.body)),  # the firmware sizes its buffer by it
     }
+    if name:
+        headers[HEADER] = name
     encoded = [(name.encode(), value.encode()) for name, value in headers.items()]
     await send_whole(send, reply.status, encoded, reply.body)
 

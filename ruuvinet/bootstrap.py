@@ -102,7 +102,8 @@ def run(
     _allow_connections()
     connections.close_all()
     stdout.flush()
-    hand_over(children, when_ready=WhenReady(probe, f"ready: {_shown_url()}", later))
+    ready = WhenReady(probe, f"ready: {_shown_url()}", later)
+    hand_over(children, when_ready=ready, as_json=settings.LOG_FORMAT == "json")
 
 
 def local_host() -> str:

@@ -1,8 +1,12 @@
 """The Celery application and its timetable."""
 
 import os
+from typing import Any
 
 from celery import Celery
+from celery.signals import before_task_publish, task_postrun, task_prerun
+
+from ruuvinet.lib.logs import REQUEST_ID
 
 os.environ.setdefault("DJANGO_SETTINGS_MODULE", "ruuvinet.settings")
 
@@ -53,3 +57,22 @@ app.conf.beat_schedule = {
         "options": {"expires": 3500},
     },
 }
+
+
+# --- Which request it was ------------------------------------------------------------------
+@before_task_publish.connect
+def _pass_on(headers: dict[str, Any], **_: object) -> None:
+    """A task that a request starts logs under that request's name,"""
+    if name := REQUEST_ID.get():
+        headers["request_name"] = name
+
+
+@task_prerun.connect
+def _take_over(task: Any, task_id: str, **_: object) -> None:
+    """and one that nobody asked for under its own."""
+    REQUEST_ID.set(getattr(task.request, "request_name", None) or task_id)
+
+
+@task_postrun.connect
+def _put_down(**_: object) -> None:
+    REQUEST_ID.set("")

@@ -140,7 +140,8 @@ def _proxies() -> Iterator[Finding]:
 def _database() -> Iterator[Finding]:
     try:
         connection.ensure_connection()
-        if connection.vendor == "postgresql" and connection.pg_version < OLDEST_POSTGRESQL * 10_000:
+        (version, *_) = connection.get_database_version()
+        if connection.vendor == "postgresql" and version < OLDEST_POSTGRESQL:
             yield Finding(
                 f"PostgreSQL is older than {OLDEST_POSTGRESQL}.", "Upgrade the database server."
             )

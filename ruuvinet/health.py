@@ -81,11 +81,12 @@ def queue_lengths() -> dict[str, int] | None:
 
 
 def _length(broker: Connection, queue: Queue) -> int:
+    missing: tuple[type[Exception], ...] = tuple(broker.channel_errors)
     with broker.channel() as channel:
         try:
             declared: Any = queue(channel).queue_declare(passive=True)
             return int(declared.message_count)
-        except tuple(broker.channel_errors):  # nobody has put anything into it yet
+        except missing:  # nobody has put anything into it yet
             return 0
 
 

@@ -23,7 +23,7 @@ CERTIFICATE_VERIFIED = "x-client-verify"
 CERTIFICATE_SUBJECT = "x-client-subject"
 CERTIFICATE = "x-client-cert"
 _PROXY_HEADERS = (
-    CERTIFICATE_VERIFIED, CERTIFICATE_SUBJECT, CERTIFICATE, "x-forwarded-proto",
+    CERTIFICATE_VERIFIED, CERTIFICATE_SUBJECT, CERTIFICATE, "x-forwarded-proto", "x-request-id",
 )  # fmt: skip
 
 _HOP_HEADERS = ("x-forwarded-for", *_PROXY_HEADERS)
