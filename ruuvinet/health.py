@@ -19,6 +19,8 @@ HEARTBEAT_LATE = timedelta(seconds=150)  # two ticks are missing
 LIVE = b'{"status": "ok"}'  # what /health says
 AHEAD_WANTED_S = 86400  # of the partitions, which are made weeks ahead
 
+_Errors = tuple[type[BaseException], ...]
+
 
 class Part(NamedTuple):
     """One part of the installation; `problem` is empty when it is well.
@@ -73,15 +75,16 @@ def _broker(now: datetime) -> Part:
 def queue_lengths() -> dict[str, int] | None:
     """How many messages wait in each of the broker's queues; None if it cannot be reached."""
     with current_app.connection_for_read() as broker:
+        lost: _Errors = (*broker.connection_errors, *broker.channel_errors, KombuError)
         try:
             broker.ensure_connection(max_retries=1, timeout=1)
             return {queue.name: _length(broker, queue) for queue in current_app.conf.task_queues}
-        except (*broker.connection_errors, *broker.channel_errors, KombuError):
+        except lost:
             return None
 
 
 def _length(broker: Connection, queue: Queue) -> int:
-    missing: tuple[type[Exception], ...] = tuple(broker.channel_errors)
+    missing: _Errors = tuple(broker.channel_errors)
     with broker.channel() as channel:
         try:
             declared: Any = queue(channel).queue_declare(passive=True)
