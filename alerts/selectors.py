@@ -8,7 +8,7 @@ from typing import NamedTuple
 
 from django.conf import settings
 from django.db import connection
-from django.db.models import Count, Exists, OuterRef, Q, QuerySet
+from django.db.models import Count, Exists, Min, OuterRef, Q, QuerySet
 
 from accounts.models import User, UserSetting
 from alerts.models import AlertEvent, AlertRule, Delivery, EvaluationMark, PushToken, Webhook
@@ -264,7 +264,20 @@ def timeline(sensor: Mac, limit: int) -> list[AlertEvent]:
 
 
 def sensors_behind(now: datetime, *, limit: int) -> list[Mac]:
-    """Sensors with enabled rules that were heard after what is judged: what wake-ups missed.
+    """Sensors with enabled rules that were heard after what is judged: what wake-ups missed."""
+    behind = _behind(now).order_by("measured_at")
+    return list(behind.values_list("sensor", flat=True)[:limit])
+
+
+def evaluation_backlog(now: datetime) -> tuple[int, int]:
+    """How many sensors are heard and not judged yet, and for how many seconds the first of them."""
+    behind = _behind(now).aggregate(count=Count("sensor"), oldest=Min("measured_at"))
+    now_s = int(now.timestamp())
+    return behind["count"], max(0, now_s - (behind["oldest"] or now_s))
+
+
+def _behind(now: datetime) -> QuerySet[Latest]:
+    """The newest readings after what is judged, of sensors with enabled rules.
 
     Not those heard in a future that no gateway's clock explains: ours was set back since.
     """
@@ -273,8 +286,7 @@ def sensors_behind(now: datetime, *, limit: int) -> list[Mac]:
         sensor=OuterRef("sensor"), evaluated_to__gte=OuterRef("measured_at")
     )
     possible = Latest.objects.filter(measured_at__lte=int(now.timestamp()) + CLOCK_SET_BACK_S)
-    behind = possible.filter(Exists(has_rules), ~Exists(judged))
-    return list(behind.order_by("measured_at").values_list("sensor", flat=True)[:limit])
+    return possible.filter(Exists(has_rules), ~Exists(judged))
 
 
 def ruled_sensors(sensors: Collection[Mac]) -> list[int]:

@@ -3,6 +3,7 @@
 import asyncio
 from collections.abc import Callable, Sequence
 from contextlib import suppress
+from time import perf_counter
 
 from gateways import networks
 from gateways.directory import Lookups
@@ -17,8 +18,10 @@ from gateways.record import (
     Reply,
     accept,
     open_body,
+    reason_of,
     refusal,
 )
+from gateways.tally import INGEST
 from gateways.writer import Unavailable, Writer
 from ruuvinet.lib.mac import Mac
 
@@ -59,17 +62,22 @@ class FastLane:
     async def record(self, request: Request) -> Reply:
         """As `gateways.record.record`."""
         if self._in_hand >= self._limit:
+            INGEST.refuse("queue_full")
             return refusal(QueueFull())
         self._in_hand += 1
+        began, in_hand = perf_counter(), self._in_hand
         try:
             accepted = await self._judge(request)
             await self._writer.write(accepted.post)
         except REFUSALS as error:
             if isinstance(error, Rejected):
                 self._notes.note(error.note)
+            INGEST.refuse(reason_of(error))
             return refusal(error)
         finally:
             self._in_hand -= 1
+        readings = len(accepted.post.batch.receptions)
+        INGEST.accept(readings=readings, took_s=perf_counter() - began, in_hand=in_hand)
         for note in accepted.notes:
             self._notes.note(note)
         return accepted.reply

@@ -9,22 +9,31 @@ import asyncio
 import gc
 import logging
 import os
+import sys
 from datetime import UTC, datetime
+from typing import IO
 
 import django
+from django.core.exceptions import ImproperlyConfigured
 
 os.environ.setdefault("DJANGO_SETTINGS_MODULE", "ruuvinet.settings")
-django.setup()
+try:
+    django.setup()
+except ImproperlyConfigured as error:
+    # In a process of granian's no excepthook is asked.
+    sys.exit(f"Wrong settings: {error}")
 
 # Django must be set up before anything with models is imported.
-from django.conf import settings  # noqa: E402
+from django.conf import settings
 
-from gateways.fast_lane import FastLane  # noqa: E402
-from gateways.notifier import Notifier  # noqa: E402
-from gateways.proof import Request  # noqa: E402
-from gateways.record import Reply, refuse  # noqa: E402
-from gateways.wire import MAX_BODY_BYTES  # noqa: E402
-from ruuvinet.lib.asgi import (  # noqa: E402
+from gateways.fast_lane import FastLane
+from gateways.notifier import Notifier
+from gateways.proof import Request
+from gateways.record import Reply, refuse
+from gateways.tally import INGEST
+from gateways.wire import MAX_BODY_BYTES
+from ruuvinet.health import LIVE
+from ruuvinet.lib.asgi import (
     BodyTooLarge,
     BodyTooSlow,
     Disconnected,
@@ -35,7 +44,8 @@ from ruuvinet.lib.asgi import (  # noqa: E402
     read_body,
     send_whole,
 )
-from ruuvinet.lib.http import distrust_strangers  # noqa: E402
+from ruuvinet.lib.http import HEALTH_PATHS, distrust_strangers
+from ruuvinet.lib.logs import HEADER, request_id
 
 log = logging.getLogger(__name__)
 
@@ -46,6 +56,10 @@ LARGEST_BYTES = 12_000_000  # a picture
 RENAMED = {b"ruuvi_gw_mac": b"ruuvi-gw-mac"}  # Django drops the first too
 
 BLOCKED = refuse(403, "Forbidden.", "ER_FORBIDDEN")
+LIVE_HEADERS = [
+    (b"Content-Type", b"application/json"),
+    (b"Content-Length", str(len(LIVE)).encode()),
+]
 FAULT = refuse(500, "Internal error.", "ER_INTERNAL")
 
 
@@ -76,6 +90,9 @@ class Application:
             for name, value in scope["headers"]
             if b"_" not in name or name in RENAMED
         ]
+        if scope["path"] in HEALTH_PATHS and scope["method"] in {"GET", "HEAD"}:
+            await send_whole(send, 200, LIVE_HEADERS, b"" if scope["method"] == "HEAD" else LIVE)
+            return
         is_gateway = scope["method"] == "POST" and _is_record(scope["path"])
         try:
             await (self._fast_lane if is_gateway else self._slow_lane)(scope, receive, send)
@@ -110,20 +127,33 @@ class Application:
         peer = scope["client"][0] if scope.get("client") else ""
         address = distrust_strangers(headers, peer)
         if await self._lane.is_blocked(address):
-            await _send_reply(send, BLOCKED)
+            INGEST.refuse("blocked")
+            await _send_reply(send, BLOCKED, request_id(headers))
             return
-        with await read_body(
-            scope, receive, limit=MAX_BODY_BYTES, patience_s=GATEWAY_PATIENCE_S
-        ) as body:
+        with await _read_post(scope, receive) as body:
             query = scope["query_string"].decode("latin-1")
             path = scope["path"][len(RECORD) + 1 :].removesuffix("/")
             request = Request(body.read(), headers, datetime.now(UTC), address, query, path)
+        name = request_id(headers)
         try:
             reply = await self._lane.record(request)
         except Exception:  # as Django does for its views: whatever it is, the gateway is answered
-            log.exception("a post could not be handled")
+            log.exception("a post could not be handled", extra={"request_id": name})
+            INGEST.refuse("fault")
             reply = FAULT
-        await _send_reply(send, reply)
+        await _send_reply(send, reply, name)
+
+
+async def _read_post(scope: Scope, receive: Receive) -> IO[bytes]:
+    """Raises BodyTooLarge, BodyTooSlow and Disconnected."""
+    try:
+        return await read_body(scope, receive, limit=MAX_BODY_BYTES, patience_s=GATEWAY_PATIENCE_S)
+    except BodyTooLarge:
+        INGEST.refuse("too_large")
+        raise
+    except BodyTooSlow:
+        INGEST.refuse("too_slow")
+        raise
 
 
 def _is_record(path: str) -> bool:
@@ -134,12 +164,15 @@ def _headers(scope: Scope) -> dict[str, str]:
     return {name.decode("latin-1"): value.decode("latin-1") for name, value in scope["headers"]}
 
 
-async def _send_reply(send: Send, reply: Reply) -> None:
+async def _send_reply(send: Send, reply: Reply, name: str = "") -> None:
+    """`name` is that of the request; one whose body did not arrive has none."""
     headers = {
         **reply.headers,
         "Content-Type": "application/json",
         "Content-Length": str(len(reply.body)),  # the firmware sizes its buffer by it
     }
+    if name:
+        headers[HEADER] = name
     encoded = [(name.encode(), value.encode()) for name, value in headers.items()]
     await send_whole(send, reply.status, encoded, reply.body)
 

@@ -103,10 +103,11 @@ def run(
     children: Sequence[Child], *, later: Sequence[Child] = (), stdout: OutputWrapper
 ) -> NoReturn:
     """Become the supervisor of `children`, and of `later` once the web server answers."""
-    probe = HealthProbe(local_host(), settings.PORT)
+    probe = HealthProbe(local_host(), settings.PORT, "/health/ready")
     _leave_django()
     stdout.flush()
-    hand_over(children, when_ready=WhenReady(probe, f"ready: {_shown_url()}", later))
+    ready = WhenReady(probe, f"ready: {_shown_url()}", later)
+    hand_over(children, when_ready=ready, as_json=settings.LOG_FORMAT == "json")
 
 
 def become(child: Child) -> NoReturn:

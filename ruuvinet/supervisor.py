@@ -102,7 +102,7 @@ class Supervisor:
     """Runs `children` until SIGINT, SIGTERM or SIGHUP, and restarts those that die.
 
     `stop_s` is how many seconds they get to end by themselves before they are killed.
-    `out` takes the log (default: standard output).
+    `out` takes the log (default: standard output), whose lines are objects with `as_json`.
     """
 
     def __init__(
@@ -113,9 +113,11 @@ class Supervisor:
         backoff: Backoff = Backoff(),
         stop_s: float = 12.0,
         out: TextIO | None = None,
+        as_json: bool = False,
     ) -> None:
         later = when_ready.children if when_ready else ()
-        self._log = _Log([NAME, *(child.name for child in (*children, *later))], out or sys.stdout)
+        names = [NAME, *(child.name for child in (*children, *later))]
+        self._log = _Log(names, out or sys.stdout, as_json=as_json)
         self._keepers = [_Keeper(child, backoff) for child in children]
         self._backoff = backoff
         self._when_ready = when_ready
@@ -369,7 +371,8 @@ class _Lines:
 class _Log:
     """Whole lines, each with the name of who said it."""
 
-    def __init__(self, names: Sequence[str], out: TextIO) -> None:
+    def __init__(self, names: Sequence[str], out: TextIO, *, as_json: bool = False) -> None:
+        self._as_json = as_json
         self._out = out
         self._encoding = out.encoding or "utf-8"
         colour = out.isatty() and "NO_COLOR" not in os.environ
@@ -379,7 +382,8 @@ class _Log:
         }
 
     def write(self, name: str, lines: Sequence[str]) -> None:
-        text = "".join(f"{self._prefixes[name]}{line}\n" for line in lines)
+        shown = self._json if self._as_json else self._text
+        text = "".join(f"{shown(name, line)}\n" for line in lines)
         try:
             # A terminal may never have heard of degrees Celsius.
             self._out.write(text.encode(self._encoding, "replace").decode(self._encoding))
@@ -388,6 +392,13 @@ class _Log:
             os.dup2(os.open(os.devnull, os.O_WRONLY), self._out.fileno())
         except OSError:  # the disk is full, the terminal has gone
             pass
+
+    def _text(self, name: str, line: str) -> str:
+        return f"{self._prefixes[name]}{line}"
+
+    def _json(self, name: str, line: str) -> str:
+        """What is none of our log's, such as the last words of a dying interpreter, becomes it."""
+        return line if line.startswith("{") else json.dumps({"logger": name, "message": line})
 
 
 def _prefix(text: str, colour: int | None) -> str:
@@ -425,12 +436,18 @@ def _end_with_parent(parent: int) -> None:
 # --- As a program ------------------------------------------------------------------------------
 
 
-def hand_over(children: Sequence[Child], *, when_ready: WhenReady) -> NoReturn:
+def hand_over(
+    children: Sequence[Child], *, when_ready: WhenReady, as_json: bool = False
+) -> NoReturn:
     """Become the supervisor of `children`: the same process, without what was imported so far.
 
     What is buffered or open must have been flushed and closed by the caller.
     """
-    plan = {"children": [asdict(child) for child in children], "when_ready": asdict(when_ready)}
+    plan = {
+        "children": [asdict(child) for child in children],
+        "when_ready": asdict(when_ready),
+        "as_json": as_json,
+    }
     reader, writer = os.pipe()
     # A pipe holds 64 kB unread; the plan has some three.
     os.write(writer, json.dumps(plan).encode())
@@ -448,7 +465,8 @@ def main() -> int:
     when_ready = WhenReady(
         HealthProbe(**ready["probe"]), ready["text"], _children(ready["children"])
     )
-    return Supervisor(_children(plan["children"]), when_ready=when_ready).run()
+    children = _children(plan["children"])
+    return Supervisor(children, when_ready=when_ready, as_json=plan["as_json"]).run()
 
 
 def _children(plans: Sequence[dict[str, Any]]) -> list[Child]:

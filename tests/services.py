@@ -40,6 +40,7 @@ ENVIRONMENT = {
     "ENCRYPTION_KEYS": urlsafe_b64encode(b"tests only".ljust(32, b".")).decode(),
     "INTERNAL_SECRET": "tests-only-internal",
     "SHOP_SECRET": "tests-only-shop",
+    "METRICS_TOKEN": "",
     "DEBUG": "false",
     "INTERNAL_NETWORKS": "",
     "SHOP_NETWORKS": "",
@@ -70,6 +71,8 @@ ENVIRONMENT = {
     "ALERT_RETENTION_DAYS": "365",
     "WEBHOOK_PRIVATE_ADDRESSES": "false",
     "LOG_LEVEL": "INFO",
+    "LOG_FORMAT": "text",
+    "SENTRY_DSN": "",
 }
 START_TIMEOUT_S = 30
 STOP_TIMEOUT_S = 10

@@ -9,9 +9,13 @@ from django.conf import settings
 from django.http import HttpRequest, HttpResponse, HttpResponsePermanentRedirect
 from django.middleware.common import CommonMiddleware
 
-# A gateway posts to whatever its owner typed: an address, a name of the home's router; and balancers
-# ask for health by address.
-ANY_HOST_PATHS = {"/record", "/status", "/health"}
+# Balancers and Prometheus ask by address.
+HEALTH_PATHS = {"/health", "/health/"}
+# A gateway posts to whatever its owner typed: an address, a name of the home's router.
+ANY_HOST_PATHS = {
+    "/record", "/status", *HEALTH_PATHS,
+    "/health/ready", "/health/ready/", "/metrics", "/metrics/",
+}  # fmt: skip
 ANY_HOST_PREFIXES = ("/record/", "/status/", "/gw-config")
 
 # By which a proxy that ends TLS tells what it knows of the client's certificate: SUCCESS when it is
@@ -20,7 +24,7 @@ CERTIFICATE_VERIFIED = "x-client-verify"
 CERTIFICATE_SUBJECT = "x-client-subject"
 CERTIFICATE = "x-client-cert"
 _PROXY_HEADERS = (
-    CERTIFICATE_VERIFIED, CERTIFICATE_SUBJECT, CERTIFICATE, "x-forwarded-proto",
+    CERTIFICATE_VERIFIED, CERTIFICATE_SUBJECT, CERTIFICATE, "x-forwarded-proto", "x-request-id",
 )  # fmt: skip
 
 _HOP_HEADERS = ("x-forwarded-for", *_PROXY_HEADERS)

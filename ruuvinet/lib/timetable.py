@@ -23,7 +23,7 @@ class TimetableThread(threading.Thread):
     def __init__(self, app: Celery) -> None:
         super().__init__(name="timetable", daemon=True)
         # The interval bounds how long `stop` may take, in seconds.
-        self._service = Service(app, max_interval=1)
+        self._service = Service(app, max_interval=1, scheduler_cls=app.conf.beat_scheduler)
         self._ending = threading.Event()
 
     def run(self) -> None:

@@ -1,5 +1,6 @@
 """The supervisor with little programs in the place of servers."""
 
+import json
 import os
 import signal
 import subprocess
@@ -83,6 +84,20 @@ def test_lines_are_whole_and_say_whose_they_are():
         program.end(signal.SIGTERM)
         assert {"web    | in web", "worker | in worker"} <= set(program.lines)
         assert "serve  | stopped" in program.lines
+
+
+def test_as_json_each_line_is_an_object_whoever_says_it():
+    says = """
+import sys, time
+print('{"message": "mine"}'); print("last words", file=sys.stderr); time.sleep(600)
+"""
+    with supervise_one(says, "as_json=True") as program:
+        program.wait_for("last words")
+        program.end(signal.SIGTERM)
+        told = [json.loads(line) for line in program.lines]
+        assert {"message": "mine"} in told
+        assert {"logger": "one", "message": "last words"} in told
+        assert {"logger": "serve", "message": "stopped"} in told
 
 
 def test_standard_error_is_in_the_log():

@@ -15,7 +15,9 @@ from tests.gateways.test_durability import missing
 from tests.ruuvinet.installation import installation, manage, posting, serving, wait_for_posts
 from tests.ruuvinet.program import PROJECT, Program
 
-ROOMS = ("ruuvinet", "gateways", "alerts", "sensors", "subscriptions", "accounts")
+ROOMS = (
+    "ruuvinet", "gateways", "alerts", "sensors", "subscriptions", "accounts", "operations",
+)  # fmt: skip
 
 # What a next version may do to the tables that posts are written to, as docs/upgrading.md says.
 NEXT_VERSION = {
