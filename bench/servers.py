@@ -118,7 +118,7 @@ class Storage:
     file: Path
 
     def rows(self, query: str) -> list[tuple[Any, ...]]:
-        """`query` may name the contestant's `{dense}`, `{sparse}`, `{latest}`, `{gateways}`."""
+        """`query` may name the contestant's `{dense}`, `{sparse}`, `{latest}`, `{gateways}`, `{measured_at}`."""
         text = query.format(**self.contestant.tables._asdict())
         if self.contestant.database == "sqlite":
             with closing(sqlite3.connect(self.file, timeout=5)) as connection:
@@ -132,7 +132,7 @@ class Storage:
     def history(self, table: str) -> dict[tuple[int, int], Reading]:
         """Readings by sensor and slot."""
         rows = self.rows(
-            "SELECT sensor, slot, measured_at, gateway, rssi_dbm, payload "  # noqa: S608
+            "SELECT sensor, slot, {measured_at}, gateway, rssi_dbm, payload "  # noqa: S608
             f"FROM {{{table}}}"
         )
         return {

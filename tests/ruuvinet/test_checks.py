@@ -80,11 +80,21 @@ def test_public_url_must_be_an_address(url, fine, found, settings):
     assert ("ruuvinet.E005" not in found()) is fine
 
 
-@pytest.mark.parametrize("name", ["AUDIT_RETENTION_DAYS", "ALERT_RETENTION_DAYS"])
+@pytest.mark.parametrize("name", ["AUDIT", "ALERT", "DENSE", "SPARSE"])
 @pytest.mark.parametrize(("days", "fine"), [(1, True), (365, True), (0, False), (-1, False)])
-def test_audit_trail_and_alerts_are_kept_for_a_day_at_least(name, days, fine, found, settings):
-    setattr(settings, name, days)
+def test_audit_trail_alerts_and_history_are_kept_for_a_day_at_least(
+    name, days, fine, found, settings
+):
+    setattr(settings, f"{name}_RETENTION_DAYS", days)
     assert found() == ([] if fine else ["ruuvinet.E010"])
+
+
+@pytest.mark.parametrize(
+    ("days", "fine"), [(1, True), (7, True), (31, True), (0, False), (32, False)]
+)
+def test_a_partition_is_a_day_to_a_month(days, fine, found, settings):
+    settings.PARTITION_DAYS = days
+    assert found() == ([] if fine else ["ruuvinet.E020"])
 
 
 def test_every_message_has_a_hint_and_shows_no_key(settings):

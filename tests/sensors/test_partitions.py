@@ -11,6 +11,8 @@ from ruuvinet.lib.mac import Mac
 from sensors.models import Measurement, SparseMeasurement
 from sensors.partitions import (
     CLOSES_AFTER_S,
+    DAY_S,
+    SPARSE_IS_LONGER,
     TABLES,
     WEEK_S,
     WEEKS_AHEAD,
@@ -121,16 +123,18 @@ def test_timetable_makes_them_and_ignores_what_newer_code_sends():
 
 @pytest.mark.storage
 @pytest.mark.django_db
-def test_each_week_has_a_partition_of_its_own():
+def test_each_week_has_a_partition_of_its_own_and_a_quarter_of_sparse_history():
     ensure_partitions(FAR)
     if settings.EMBEDDED_DATABASE:
         insert_at(FAR - 1000 * WEEK_S)  # one table takes any week
         return
     for table in TABLES:
         found = partitions_of(table)
-        for week in range(FAR // WEEK_S - 1, FAR // WEEK_S + WEEKS_AHEAD):
-            start, end = week * WEEK_S, (week + 1) * WEEK_S
-            assert found[f"{table}_{week}"] == f"FOR VALUES FROM ({start}) TO ({end})"
+        span_s = WEEK_S if table == "sensors_measurement" else WEEK_S * SPARSE_IS_LONGER
+        first = (FAR - WEEK_S) // span_s * span_s
+        for start in range(first, FAR + WEEKS_AHEAD * WEEK_S, span_s):
+            name, end = f"{table}_{start // DAY_S}", start + span_s
+            assert found[name] == f"FOR VALUES FROM ({start}) TO ({end})"
     with pytest.raises(IntegrityError, match="no partition"), transaction.atomic():
         insert_at(FAR - 1000 * WEEK_S)
 
