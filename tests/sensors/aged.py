@@ -1,6 +1,6 @@
 """History of long ago, in partitions that no other test uses."""
 
-from django.db import connection
+from django.db import connection, transaction
 
 from ruuvinet.lib.mac import Mac
 from sensors import storage
@@ -28,8 +28,9 @@ def partition_at(at, table="sensors_measurement"):
 
 def fill(sensors, times):
     """Readings in the order of time, as they come."""
-    for at in times:
-        storage.write([storage.Row(sensor, at, 9, -70, DF5, 5) for sensor in sensors])
+    with transaction.atomic():
+        for at in times:
+            storage.write([storage.Row(sensor, at, 9, -70, DF5, 5) for sensor in sensors])
 
 
 def stored(model=Measurement):
