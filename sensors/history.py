@@ -33,12 +33,14 @@ class Page(NamedTuple):
     ascending: bool
 
 
-# A slot starts less than its interval before the reading in it: so the key finds the page.
+# A slot starts less than its interval before the reading in it: so the key finds the page. What is
+# compared with OR decides only at its ends; the planner, which knows slots, expects all the others.
 _SOURCE = """
     SELECT * FROM (
         SELECT slot + offset_s AS measured_at, gateway, rssi_dbm, payload FROM {table} m
         WHERE sensor = %(sensor)s AND slot > %(since)s - {interval_s} AND slot <= %(until)s
-          AND slot + offset_s >= %(since)s AND slot + offset_s <= %(until)s {only}
+          AND (slot >= %(since)s OR slot + offset_s >= %(since)s)
+          AND (slot <= %(until)s - {interval_s} OR slot + offset_s <= %(until)s) {only}
         ORDER BY slot {order} LIMIT %(limit)s
     ) {alias}
 """

@@ -189,10 +189,13 @@ class _Reception(models.Model):
         return decode_advertisement(bytes(self.payload))
 
 
-class _HistoryManager(models.Manager[models.Model]):
-    def get_queryset(self) -> models.QuerySet[models.Model]:
+class _HistoryManager(models.Manager[Any]):
+    def get_queryset(self) -> models.QuerySet[Any]:
         """With the time as one value, for filters and `values`."""
-        return super().get_queryset().annotate(measured_at=F("slot") + F("offset_s"))
+        rows: models.QuerySet[Any] = (
+            super().get_queryset().annotate(measured_at=F("slot") + F("offset_s"))
+        )
+        return rows
 
 
 class _HistoryRow(_Reception):

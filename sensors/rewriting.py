@@ -53,13 +53,13 @@ def alone() -> Iterator[bool]:
 def rewrite(partition: Partition, step: Callable[[str], object] = lambda _: None) -> None:
     """Put a closed partition in order; only while `alone`. Raises LockNotGranted.
 
-    `step` is told what is done next.
+    `step` is told what is done next. Takes as much free disk as the partition has.
     """
-    step("watch")
+    step(f"{partition.name}: watch")
     patiently(lambda: _watch(partition))
-    step("sort")
+    step(f"{partition.name}: sort")
     _fill(partition)
-    step("swap")
+    step(f"{partition.name}: swap")
     patiently(lambda: _swap(partition))
 
 

@@ -38,7 +38,7 @@ def retention_days(table: str) -> int:
     """How long rows of `table` are kept: sparse history at least as long as any plan shows it."""
     if table == "sensors_measurement":
         return int(settings.DENSE_RETENTION_DAYS)
-    return max(settings.SPARSE_RETENTION_DAYS, longest_history_days())
+    return max(int(settings.SPARSE_RETENTION_DAYS), longest_history_days())
 
 
 def expiry(now: int, *, judged_until: int) -> dict[str, int]:
@@ -90,10 +90,7 @@ def _tidy_partitions(now: int, expires: Mapping[str, int], done: Done) -> None:
     with tqdm(total=total, unit="B", unit_scale=True, disable=None) as bar:
         for partition in states["closed"]:
             try:
-                rewrite(
-                    partition,
-                    lambda step, name=partition.name: bar.set_description(f"{name}: {step}"),
-                )
+                rewrite(partition, bar.set_description)
                 done.rewritten.append(partition.name)
             except LockNotGranted:
                 done.put_off.append(partition.name)

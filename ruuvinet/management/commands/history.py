@@ -85,8 +85,8 @@ def _partition_lines(found: list[Partition], now: int, expires: Mapping[str, int
             f"  {each.name:34} {_day(each.start)}  {_day(each.end)} {rows:>14} "
             f"{_size(each.size):>10}  {WORDS[word]}"
         )
-    rows = sum(each.rows or 0 for each in found)
-    yield f"  {'together':34} {'':22} {rows:>14,} {_size(sum(each.size for each in found)):>10}"
+    total = sum(each.rows or 0 for each in found)
+    yield f"  {'together':34} {'':22} {total:>14,} {_size(sum(each.size for each in found)):>10}"
     for word, verb in (("closed", "rewritten"), ("expired", "dropped")):
         chosen = [each for each, is_ in states.items() if is_ == word]
         if chosen:
