@@ -39,13 +39,16 @@ from bench.servers import Arena, Running, settle
 from bench.system import BenchError, describe, ensure_disk
 
 WARM_UP_S, ROUNDS = 2, 3
+POSTS_PER_SECOND = 2200  # prepared
+FIRST_WARM_UP_S = 8  # the filled database was just restarted
 PAGE, PAGES = 5000, 40
 DENSE_S, SPARSE_S, WEEK_S = 60, 900, 7 * 86400
+LONGEST_S = 31 * 86400  # few sensors need posts of many days, and these must not be too late
 FEW_GATEWAYS = 22  # 528 sensors
 CLOSED_SENSORS, CLOSED_MINUTES = 2000, 5000
 OPEN_MINUTES, EMBEDDED_MINUTES = 840, 9470
 # The shortest pause that PostgreSQL knows: so a checkpoint is on its way nearly all the time.
-CHECKPOINTS = {"checkpoint_timeout": "30s", "wal_compression": "on"}
+CHECKPOINTS = {"checkpoint_timeout": "30s"}
 COPY = "COPY {} (sensor, slot, offset_s, rssi_dbm, gateway, payload) FROM STDIN (FORMAT BINARY)"
 _TUPLE = struct.Struct("!hiqiiihihiqi31s")
 _HEAD, _TAIL = b"PGCOPY\n\xff\r\n\0" + bytes(8), b"\xff\xff"
@@ -59,6 +62,7 @@ def main() -> int:
     parser.add_argument("--share", type=float, default=1.0, help="of the rows, to try it out")
     parser.add_argument("--folder", type=Path, default=Path("/var/tmp"))  # noqa: S108
     parser.add_argument("--lock", type=Path, nargs="+", default=[], metavar="FILE")
+    parser.add_argument("--ingest-only", action="store_true", help="read nothing")
     parser.add_argument("--explain", action="store_true", help="plans of the hottest statements")
     options = parser.parse_args()
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))  # so that everything is tidied up
@@ -93,7 +97,7 @@ class _Growth:
         self.arena = Arena(folder, keys, stack, CHECKPOINTS)
 
     def run(self) -> None:
-        posts = (3500 if self.embedded else 2000) * ROUNDS * (self.options.seconds + WARM_UP_S)
+        posts = POSTS_PER_SECOND * (ROUNDS * (self.options.seconds + WARM_UP_S) + FIRST_WARM_UP_S)
         magazine = write_magazine(
             self.folder,
             posts=posts,
@@ -101,15 +105,20 @@ class _Growth:
             gateways=FEW_GATEWAYS if self.embedded else GATEWAYS,
         )
         self.before_s = magazine.start_s
+        oldest_s = (int(time.time()) - 86400) // LONGEST_S * LONGEST_S
+        if self.before_s < oldest_s:
+            raise BenchError("A partition has just begun: try again tomorrow, or fewer --seconds.")
+        more = {"PARTITION_DAYS": str(LONGEST_S // 86400)} if self.embedded else {}
         generators = Generator(magazine), Generator(magazine)
         with (
-            self.arena.running(self.contestant) as empty,
-            self.arena.running(self.contestant) as full,
+            self.arena.running(self.contestant, more) as empty,
+            self.arena.running(self.contestant, more) as full,
         ):
             self.fill(full)
             with self.alone():
                 self.ingest((empty, full), generators)
-            self.read(full)
+            if not self.options.ingest_only:
+                self.read(full)
 
     @contextmanager
     def alone(self) -> Iterator[None]:
@@ -170,7 +179,8 @@ class _Growth:
             connection.execute("CHECKPOINT")
         closed = next(p for p in partitions("sensors_measurement") if p.start == week)
         _say(f"bytes  closed, as it came: {closed.size / (closed.rows or 1):.1f} a dense row")
-        self.before_rewriting = self._read_cold_and_warm(full, self._sample())
+        if not self.options.ingest_only:
+            self.before_rewriting = self._read_cold_and_warm(full, self._sample())
         start = time.monotonic()
         from sensors.rewriting import alone, rewrite
 
@@ -202,6 +212,9 @@ class _Growth:
 
     def ingest(self, both: Sequence[Running], generators: Sequence[Generator]) -> None:
         ratios, stored = [], [0, 0]
+        for running, generator in zip(both, generators, strict=True):
+            settle(running)
+            generator.play(running.port, Mode.KEEP_ALIVE, seconds=FIRST_WARM_UP_S)
         for round_ in range(ROUNDS):
             found = {}
             for which in (0, 1) if round_ % 2 else (1, 0):

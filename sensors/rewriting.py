@@ -13,12 +13,13 @@ leftovers that the next run clears away.
 
 import logging
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 
 from django.db import connection
 
 from sensors.partitions import (
     TABLES,
+    LockNotGranted,
     Partition,
     briefly_locking,
     note_order,
@@ -35,7 +36,7 @@ COLUMNS = "sensor, slot, offset_s, rssi_dbm, gateway, payload"
 def alone() -> Iterator[bool]:
     """Whether no other process rewrites or drops; none will as long as this lasts.
 
-    Must not be used inside a transaction. What a killed one left behind is cleared away.
+    Must not be used inside a transaction. What a killed or failed one left behind is cleared away.
     """
     with connection.cursor() as cursor:
         cursor.execute("SELECT pg_try_advisory_lock(%s)", [UPKEEP_LOCK])
@@ -46,6 +47,8 @@ def alone() -> Iterator[bool]:
         yield is_alone
     finally:
         if is_alone and connection.is_usable():  # a lost connection has released it
+            with suppress(LockNotGranted):  # the next run will
+                _clear_leftovers()
             with connection.cursor() as cursor:
                 cursor.execute("SELECT pg_advisory_unlock(%s)", [UPKEEP_LOCK])
 

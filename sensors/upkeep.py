@@ -9,7 +9,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 from django.conf import settings
-from django.db import connection
+from django.db import DatabaseError, connection
 from tqdm import tqdm
 
 from sensors import partitions
@@ -94,9 +94,13 @@ def _tidy_partitions(now: int, expires: Mapping[str, int], done: Done) -> None:
                 done.rewritten.append(partition.name)
             except LockNotGranted:
                 done.put_off.append(partition.name)
+            except DatabaseError:  # a full disk, for example: the copy goes, and with it the need
+                log.exception("%s cannot be rewritten", partition.name)
+                done.put_off.append(partition.name)
+                break
             bar.update(partition.size)
     for name in done.put_off:
-        log.warning("%s is in use for too long, it is put off until the next tick", name)
+        log.warning("%s is put off until the next tick", name)
 
 
 def _purge(expires: Mapping[str, int], done: Done) -> None:

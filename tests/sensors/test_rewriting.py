@@ -8,7 +8,7 @@ import time
 from functools import partial
 
 import pytest
-from django.db import IntegrityError, connection, transaction
+from django.db import DatabaseError, IntegrityError, connection, transaction
 
 from ruuvinet.lib.mac import Mac
 from sensors import partitions, rewriting
@@ -181,6 +181,19 @@ def test_reader_who_stays_puts_it_off_and_loses_nothing(scattered, impatient):
     with alone():
         rewrite(scattered)
     assert stored() == sorted(keys(SENSORS, TIMES) + keys([1], [AGO + 9000]))
+
+
+def test_failure_leaves_neither_a_copy_nor_a_trigger(scattered):
+    """A full disk, say; here a name is taken."""
+    with connection.cursor() as cursor:
+        cursor.execute(f"CREATE SEQUENCE {scattered.name}_copy_pkey")
+        with alone(), pytest.raises(DatabaseError):
+            rewrite(scattered)
+        cursor.execute(f"DROP SEQUENCE {scattered.name}_copy_pkey")
+    fill([1], [AGO + 9000])
+
+    assert stored() == sorted(keys(SENSORS, TIMES) + keys([1], [AGO + 9000]))
+    assert leftovers() == []
 
 
 def test_leftovers_of_a_killed_run_are_cleared_away(scattered):

@@ -51,7 +51,7 @@ class Command(BaseCommand):
             for word, names in (
                 ("rewrote", done.rewritten),
                 ("dropped", done.dropped),
-                ("put off, since somebody reads", done.put_off),
+                ("put off", done.put_off),
             )
             if names
         ]
