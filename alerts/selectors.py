@@ -8,7 +8,7 @@ from typing import NamedTuple
 
 from django.conf import settings
 from django.db import connection
-from django.db.models import Count, Exists, Min, OuterRef, Q, QuerySet
+from django.db.models import Count, Exists, IntegerField, Min, OuterRef, Q, QuerySet, Subquery
 
 from accounts.models import User, UserSetting
 from alerts.models import AlertEvent, AlertRule, Delivery, EvaluationMark, PushToken, Webhook
@@ -71,10 +71,10 @@ class Unjudged(NamedTuple):
 # A slot starts less than DENSE_INTERVAL_S before the reading in it, which lets the key find what
 # lies after the mark; the constant lower bound lets PostgreSQL leave out old partitions.
 _UNJUDGED = """
-    SELECT m.sensor, m.measured_at, m.rssi_dbm, m.payload
+    SELECT m.sensor, m.slot + m.offset_s, m.rssi_dbm, m.payload
     FROM alerts_evaluationmark k JOIN sensors_measurement m
       ON m.sensor = k.sensor_id AND m.slot > k.evaluated_to - {interval}
-     AND m.measured_at > k.evaluated_to
+     AND m.slot + m.offset_s > k.evaluated_to
     WHERE k.sensor_id {among} AND m.slot > %s
     UNION
     SELECT l.sensor, l.measured_at, l.rssi_dbm, l.payload
@@ -287,6 +287,17 @@ def _behind(now: datetime) -> QuerySet[Latest]:
     )
     possible = Latest.objects.filter(measured_at__lte=int(now.timestamp()) + CLOCK_SET_BACK_S)
     return possible.filter(Exists(has_rules), ~Exists(judged))
+
+
+def judged_until(now: datetime) -> int:
+    """Whatever was measured until then, Unix seconds, no enabled rule waits for any more."""
+    heard_at = Latest.objects.filter(sensor=OuterRef("sensor")).values("measured_at")
+    has_rules = AlertRule.objects.filter(sensor=OuterRef("sensor"), enabled=True)
+    behind = EvaluationMark.objects.filter(
+        Exists(has_rules), evaluated_to__lt=Subquery(heard_at, output_field=IntegerField())
+    )
+    oldest = behind.aggregate(at=Min("evaluated_to"))["at"]
+    return int(now.timestamp()) if oldest is None else int(oldest)
 
 
 def ruled_sensors(sensors: Collection[Mac]) -> list[int]:

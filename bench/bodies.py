@@ -130,22 +130,24 @@ class Magazine:
     start_s: int  # Unix time of the first round
 
 
-def write_magazine(folder: Path, *, posts: int, threads: int) -> Magazine:
+def write_magazine(folder: Path, *, posts: int, threads: int, gateways: int = GATEWAYS) -> Magazine:
     """Write at least `posts` posts, the gateways taking turns, each in the order of time."""
-    rounds = -(-posts // GATEWAYS)
+    rounds = -(-posts // gateways)
     start = int(time.time()) // INTERVAL_S * INTERVAL_S - INTERVAL_S * rounds
     files = tuple(folder / f"posts.{thread}" for thread in range(threads))
     with ProcessPoolExecutor() as pool:
         sizes = set(
             pool.map(_write, files, range(threads), [threads] * threads, [start] * threads,
-                     [rounds] * threads)
+                     [rounds] * threads, [gateways] * threads)
         )  # fmt: skip
     (post_bytes,) = sizes
-    return Magazine(files, post_bytes, rounds * GATEWAYS // threads, start)
+    return Magazine(files, post_bytes, rounds * gateways // threads, start)
 
 
-def _write(path: Path, thread: int, threads: int, start: int, rounds: int) -> int:
-    gateways = fleet()[thread::threads]
+def _write(
+    path: Path, thread: int, threads: int, start: int, rounds: int, gateways_in_all: int
+) -> int:
+    gateways = fleet()[:gateways_in_all][thread::threads]
     sizes = set()
     with path.open("wb") as file:
         for post in _posts(gateways, range(start, start + rounds * INTERVAL_S, INTERVAL_S)):

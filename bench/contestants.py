@@ -15,11 +15,12 @@ class Tables(NamedTuple):
     sparse: str
     latest: str
     gateways: str
+    measured_at: str  # an expression: Unix seconds of a row of history
 
 
 _OURS = Tables("sensors_measurement", "sensors_sparsemeasurement", "sensors_latest",
-               "gateways_gateway")  # fmt: skip
-_THEIRS = Tables("measurement", "sparse_measurement", "latest", "gateway")
+               "gateways_gateway", "slot + offset_s")  # fmt: skip
+_THEIRS = Tables("measurement", "sparse_measurement", "latest", "gateway", "measured_at")
 
 
 @dataclass(frozen=True)

@@ -23,7 +23,7 @@ STORED = 60 * 24 * 30  # minutes of history
 PAYLOAD = bytes.fromhex("0201061BFF99040515714D9FC56DFFF0FFF803E4B516E84D7EF41F0C28CBD6")
 SWITCHES = ("sharedToMe", "sharedToOthers", "measurements", "alerts", "settings")
 BARE = """
-    SELECT measured_at, gateway, rssi_dbm, payload FROM sensors_measurement
+    SELECT slot + offset_s, gateway, rssi_dbm, payload FROM sensors_measurement
     WHERE sensor = %s ORDER BY slot DESC LIMIT %s
 """
 

@@ -42,9 +42,11 @@ POSTGRESQL = {
 
 
 class PostgreSQL:
-    """A server of its own in `folder`, which stops with `stack`."""
+    """A server of its own in `folder`, which stops with `stack`; `more` settings beside ours."""
 
-    def __init__(self, folder: Path, stack: ExitStack) -> None:
+    def __init__(
+        self, folder: Path, stack: ExitStack, more: Mapping[str, str] | None = None
+    ) -> None:
         home = folder / "postgresql"
         home.mkdir()
         programs, somebody = postgresql_programs(home)
@@ -57,7 +59,11 @@ class PostgreSQL:
             **somebody,
         )
         self._address = f"postgres://postgres@127.0.0.1:{port}"
-        settings = [word for item in POSTGRESQL.items() for word in ("-c", "=".join(item))]
+        settings = [
+            word
+            for item in (POSTGRESQL | dict(more or {})).items()
+            for word in ("-c", "=".join(item))
+        ]
         self._start = partial(
             start,
             [programs / "postgres", "-D", data, "-p", str(port), *settings],
@@ -72,6 +78,12 @@ class PostgreSQL:
     def start(self) -> None:
         """Start it, also on what a crash left behind."""
         self.pid = int(self._start().pid)
+
+    def stop(self) -> None:
+        """End it without waiting for its clients; `start` brings it back."""
+        process = psutil.Process(self.pid)
+        process.send_signal(signal.SIGINT)
+        process.wait(60)
 
     def kill(self) -> None:
         """End all its processes as a power cut would end them."""
@@ -118,7 +130,7 @@ class Storage:
     file: Path
 
     def rows(self, query: str) -> list[tuple[Any, ...]]:
-        """`query` may name the contestant's `{dense}`, `{sparse}`, `{latest}`, `{gateways}`."""
+        """`query` may name the contestant's `{dense}`, `{sparse}`, `{latest}`, `{gateways}`, `{measured_at}`."""
         text = query.format(**self.contestant.tables._asdict())
         if self.contestant.database == "sqlite":
             with closing(sqlite3.connect(self.file, timeout=5)) as connection:
@@ -132,7 +144,7 @@ class Storage:
     def history(self, table: str) -> dict[tuple[int, int], Reading]:
         """Readings by sensor and slot."""
         rows = self.rows(
-            "SELECT sensor, slot, measured_at, gateway, rssi_dbm, payload "  # noqa: S608
+            "SELECT sensor, slot, {measured_at}, gateway, rssi_dbm, payload "  # noqa: S608
             f"FROM {{{table}}}"
         )
         return {
@@ -169,10 +181,16 @@ class Running:
 class Arena:
     """One PostgreSQL and one Redis for all, and a fresh database for each contestant."""
 
-    def __init__(self, folder: Path, keys: Path, stack: ExitStack) -> None:
+    def __init__(
+        self,
+        folder: Path,
+        keys: Path,
+        stack: ExitStack,
+        postgresql: Mapping[str, str] | None = None,
+    ) -> None:
         self._folder = folder
         self._keys = keys
-        self.postgresql = PostgreSQL(folder, stack)
+        self.postgresql = PostgreSQL(folder, stack, postgresql)
         self._stack = stack
         self.redis_url = start_redis(folder, stack)
         self._starts = 0

@@ -64,6 +64,11 @@ app.conf.beat_schedule = {
         "schedule": 3600.0,
         "options": {"expires": 3500},
     },
+    "history": {
+        "task": "ruuvinet.tidy_history",
+        "schedule": 3600.0,
+        "options": {"expires": 3500},
+    },
 }
 
 

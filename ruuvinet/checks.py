@@ -44,6 +44,20 @@ def gateway_rate(app_configs: Sequence[Any] | None, **kwargs: Any) -> list[Check
 
 
 @register()
+def partition_days(app_configs: Sequence[Any] | None, **kwargs: Any) -> list[CheckMessage]:
+    """How late a reading may come depends on it, and how much is dropped at once."""
+    if 1 <= settings.PARTITION_DAYS <= 31:
+        return []
+    return [
+        Error(
+            f"PARTITION_DAYS is {settings.PARTITION_DAYS}.",
+            hint="Use 1 to 31; 7 is a week.",
+            id="ruuvinet.E020",
+        )
+    ]
+
+
+@register()
 def gateway_policy(app_configs: Sequence[Any] | None, **kwargs: Any) -> list[CheckMessage]:
     """A policy that is misspelt would let nobody in."""
     known = {"signature", "either", "both", "certificate"}
@@ -103,7 +117,13 @@ def fcm_credentials(app_configs: Sequence[Any] | None, **kwargs: Any) -> list[Ch
 @register()
 def retention(app_configs: Sequence[Any] | None, **kwargs: Any) -> list[CheckMessage]:
     """Less than a day would empty the audit trail, or another history, each night."""
-    names = ("AUDIT_RETENTION_DAYS", "ALERT_RETENTION_DAYS", "GATEWAY_HISTORY_DAYS")
+    names = (
+        "AUDIT_RETENTION_DAYS",
+        "ALERT_RETENTION_DAYS",
+        "GATEWAY_HISTORY_DAYS",
+        "DENSE_RETENTION_DAYS",
+        "SPARSE_RETENTION_DAYS",
+    )
     return [
         Error(f"{name} is {getattr(settings, name)}.", hint="Use 1 or more.", id="ruuvinet.E010")
         for name in names

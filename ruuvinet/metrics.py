@@ -124,10 +124,11 @@ def _alerts(totals: _Totals, now: datetime) -> Iterator[Metric]:
 
 def _history(now_s: int) -> Iterator[Metric]:
     """Nothing on SQLite, whose history has no partitions."""
-    bounds = {table: found for table, found in partitions.bounds().items() if found}
-    oldest = {(table,): now_s - found[0][0] for table, found in bounds.items()}
+    there = {table: partitions.partitions(table) for table in partitions.TABLES}
+    there = {table: found for table, found in there.items() if found}
+    oldest = {(table,): now_s - found[0].start for table, found in there.items()}
     ahead = {(table,): end - now_s for table, end in partitions.covered_until(now_s).items()}
-    counts = {(table,): len(found) for table, found in bounds.items()}
+    counts = {(table,): len(found) for table, found in there.items()}
     yield _gauge("partitions", "Partitions of the history.", counts, "table")
     yield _gauge("partition_oldest_age_seconds", "Since the oldest began.", oldest, "table")
     yield _gauge("partitions_ahead_seconds", "Until readings find none.", ahead, "table")

@@ -205,6 +205,13 @@ else:
     DATABASES["default"]["CONN_HEALTH_CHECKS"] = True
     DATABASES["default"].setdefault("OPTIONS", {}).setdefault("connect_timeout", 2)
 
+# --- History -------------------------------------------------------------------------------
+# What one partition holds (PostgreSQL); and the oldest time that a reading may have.
+PARTITION_DAYS = env.int("PARTITION_DAYS", default=7)
+DENSE_RETENTION_DAYS = env.int("DENSE_RETENTION_DAYS", default=90)
+# Kept longer where a plan lets people read more.
+SPARSE_RETENTION_DAYS = env.int("SPARSE_RETENTION_DAYS", default=3650)
+
 # --- Cache: how often somebody called -----------------------------------------------------
 _local_cache = {
     "BACKEND": "django.core.cache.backends.locmem.LocMemCache",

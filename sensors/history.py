@@ -33,12 +33,14 @@ class Page(NamedTuple):
     ascending: bool
 
 
-# A slot starts less than its interval before the reading in it: so the key finds the page.
+# A slot starts less than its interval before the reading in it: so the key finds the page. What is
+# compared with OR decides only at its ends; the planner, which knows slots, expects all the others.
 _SOURCE = """
     SELECT * FROM (
-        SELECT measured_at, gateway, rssi_dbm, payload FROM {table} m
+        SELECT slot + offset_s AS measured_at, gateway, rssi_dbm, payload FROM {table} m
         WHERE sensor = %(sensor)s AND slot > %(since)s - {interval_s} AND slot <= %(until)s
-          AND measured_at >= %(since)s AND measured_at <= %(until)s {only}
+          AND (slot >= %(since)s OR slot + offset_s >= %(since)s)
+          AND (slot <= %(until)s - {interval_s} OR slot + offset_s <= %(until)s) {only}
         ORDER BY slot {order} LIMIT %(limit)s
     ) {alias}
 """
@@ -46,12 +48,13 @@ _SOURCE = """
 # for the key, the second tells apart what lies in the same slot.
 _MIXED = """
     WITH begins AS (
-        SELECT measured_at FROM sensors_measurement WHERE sensor = %(sensor)s ORDER BY slot LIMIT 1
+        SELECT slot + offset_s AS measured_at FROM sensors_measurement
+        WHERE sensor = %(sensor)s ORDER BY slot LIMIT 1
     ) {dense} UNION ALL {sparse}
 """
 _BEFORE_DENSE = """
     AND slot < COALESCE((SELECT measured_at FROM begins), {last})
-    AND measured_at < COALESCE((SELECT measured_at FROM begins), {last})
+    AND slot + offset_s < COALESCE((SELECT measured_at FROM begins), {last})
 """
 
 

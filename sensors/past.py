@@ -12,7 +12,7 @@ from django.db import connection, transaction
 from ruuvinet.lib.mac import Mac
 from sensors import storage
 from sensors.models import Sensor
-from sensors.partitions import WEEK_S, ensure_partitions
+from sensors.partitions import TABLES, WEEK_S, cover
 
 EARLIEST = 1451606400  # 2016-01-01, Unix seconds: RuuviTags are not older
 FUTURE_TOLERANCE_S = 300
@@ -92,7 +92,8 @@ class Past:
 
     def _make_partitions(self, weeks: set[int]) -> None:
         for week in sorted(weeks - self._weeks):
-            ensure_partitions((week + 1) * WEEK_S)
+            for table in TABLES:
+                cover(table, week * WEEK_S, (week + 1) * WEEK_S)
         self._weeks |= weeks
 
 

@@ -13,7 +13,14 @@ from ruuvinet.lib.database import instant
 from ruuvinet.lib.mac import Mac
 from ruuvinet.lib.masking import mask_email
 from sensors.history import Row
-from sensors.models import Access, PendingShare, Sensor, SensorSetting
+from sensors.models import (
+    DENSE_INTERVAL_S,
+    SPARSE_INTERVAL_S,
+    Access,
+    PendingShare,
+    Sensor,
+    SensorSetting,
+)
 
 _NEVER = datetime.fromtimestamp(0, UTC)
 
@@ -114,7 +121,7 @@ _SPARSE = """
         SELECT max(slot) FROM sensors_sparsemeasurement WHERE sensor = l.sensor
     )
 """
-_RECEPTION = "{0}.measured_at, {0}.gateway, {0}.rssi_dbm, {0}.payload"
+_RECEPTION = "{0}, {1}.gateway, {1}.rssi_dbm, {1}.payload"
 
 
 def newest(sensors: Collection[Sensor], *, mode: str = "mixed") -> dict[Mac, Newest]:
@@ -122,7 +129,9 @@ def newest(sensors: Collection[Sensor], *, mode: str = "mixed") -> dict[Mac, New
     if not sensors:
         return {}
     sql = _LATEST.format(
-        columns=_RECEPTION.format("s" if mode == "sparse" else "l"),
+        columns=_RECEPTION.format("s.slot + s.offset_s", "s")
+        if mode == "sparse"
+        else _RECEPTION.format("l.measured_at", "l"),
         join=_SPARSE if mode == "sparse" else "",
         macs=", ".join(["%s"] * len(sensors)),
     )
@@ -168,3 +177,40 @@ def owner_as_seen_by(user: User, mac: Mac) -> str:
     if owner is None:
         return ""
     return owner.email if owner == user else mask_email(owner.email)
+
+
+class Extent(NamedTuple):
+    """What a table of history spans; times in Unix seconds (UTC)."""
+
+    sensors: int
+    first: int
+    last: int
+    most_rows: int
+    expired_sensors: int
+
+
+# From sensor to sensor along the key: as many look-ups as sensors, however long the history is.
+_EXTENT = """
+    WITH RECURSIVE heard (sensor) AS (
+        SELECT min(sensor) FROM {table}
+        UNION ALL
+        SELECT (SELECT min(sensor) FROM {table} t WHERE t.sensor > heard.sensor)
+        FROM heard WHERE heard.sensor IS NOT NULL
+    ), spans AS (
+        SELECT (SELECT min(slot) FROM {table} t WHERE t.sensor = heard.sensor) AS first,
+            (SELECT max(slot) FROM {table} t WHERE t.sensor = heard.sensor) AS last
+        FROM heard WHERE sensor IS NOT NULL
+    )
+    SELECT count(*), min(first), max(last), sum((last - first) / {interval_s} + 1),
+        count(CASE WHEN first < %s THEN 1 END)
+    FROM spans
+"""
+
+
+def history_extent(table: str, *, before: int) -> Extent | None:
+    """How much history `table` may hold, without counting it; None if it is empty."""
+    interval_s = SPARSE_INTERVAL_S if table == "sensors_sparsemeasurement" else DENSE_INTERVAL_S
+    with connection.cursor() as cursor:
+        cursor.execute(_EXTENT.format(table=table, interval_s=interval_s), [before])
+        extent = Extent(*cursor.fetchone())
+    return extent if extent.sensors else None

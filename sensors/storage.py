@@ -64,7 +64,7 @@ class SparseSlots:
 
 
 _INSERT = """
-    INSERT INTO {table} (sensor, slot, measured_at, gateway, rssi_dbm, payload)
+    INSERT INTO {table} (sensor, slot, offset_s, gateway, rssi_dbm, payload)
     {values} ON CONFLICT (sensor, slot) DO NOTHING
 """
 _UPSERT = """
@@ -78,7 +78,8 @@ _UPSERT = """
 """
 _COLUMNS = "SELECT * FROM unnest(%s, %s, %s, %s, %s, %s)"
 _COLUMNS_WITH_SLOT = """
-    SELECT sensor, measured_at - measured_at %% {interval_s}, measured_at, gateway, rssi_dbm, payload
+    SELECT sensor, measured_at - measured_at %% {interval_s}, measured_at %% {interval_s},
+        gateway, rssi_dbm, payload
     FROM unnest(%s, %s, %s, %s, %s) AS heard (sensor, measured_at, gateway, rssi_dbm, payload)
 """
 # SQLite: so many rows make a statement. One by one, each would hand over Python's global lock.
@@ -128,7 +129,15 @@ def write_past(
 def _write_rows(rows: Sequence[Row], sparse: Sequence[Row], newest: Sequence[Row]) -> None:
     for table, some in ((DENSE, rows), (SPARSE, sparse)):
         interval_s = INTERVALS_S[table]
-        with_slots = [(r.sensor, r.measured_at - r.measured_at % interval_s, *r[1:5]) for r in some]
+        with_slots = [
+            (
+                r.sensor,
+                r.measured_at - r.measured_at % interval_s,
+                r.measured_at % interval_s,
+                *r[2:5],
+            )
+            for r in some
+        ]
         _execute_rows(partial(_INSERT.format, table=table), with_slots)
     _execute_rows(_UPSERT.format, newest)
 

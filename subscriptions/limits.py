@@ -6,9 +6,10 @@ from datetime import datetime
 from typing import Any
 
 from django.db import connection
+from django.db.models import Max
 
 from ruuvinet.lib.database import instant
-from subscriptions.models import ALLOWANCE_FIELDS
+from subscriptions.models import ALLOWANCE_FIELDS, Code, Plan, Subscription
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,6 +46,16 @@ def limits_for(user_ids: Collection[int], at: datetime) -> dict[int, Limits]:
         else:
             limits[user_id] = granted
     return {user_id: limits.get(user_id, default) for user_id in user_ids}
+
+
+def longest_history_days() -> int:
+    """The days of history that some plan shows or may come to show, also those not yet given."""
+    longest = [
+        model.objects.aggregate(days=Max("max_history_days"))["days"]
+        for model in (Plan, Code, Subscription)
+    ]
+    has_default = Plan.objects.filter(is_default=True).exists()
+    return max(days or 0 for days in [*longest, 0 if has_default else Limits().max_history_days])
 
 
 # Active subscriptions, those that started last at the end, and the default plan. As SQL, since

@@ -75,7 +75,7 @@ def lost(posts: Posts, answers: Iterable[Answer], storage: Storage) -> int:
     stored = {
         (gateway, measured_at)
         for gateway, measured_at, count in storage.rows(
-            "SELECT gateway, measured_at, count(*) FROM {dense} GROUP BY gateway, measured_at"
+            "SELECT gateway, {measured_at}, count(*) FROM {dense} GROUP BY 1, 2"
         )
         if count == READINGS
     }

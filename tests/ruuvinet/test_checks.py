@@ -81,12 +81,27 @@ def test_public_url_must_be_an_address(url, fine, found, settings):
 
 
 @pytest.mark.parametrize(
-    "name", ["AUDIT_RETENTION_DAYS", "ALERT_RETENTION_DAYS", "GATEWAY_HISTORY_DAYS"]
+    "name",
+    [
+        "AUDIT_RETENTION_DAYS",
+        "ALERT_RETENTION_DAYS",
+        "GATEWAY_HISTORY_DAYS",
+        "DENSE_RETENTION_DAYS",
+        "SPARSE_RETENTION_DAYS",
+    ],
 )
 @pytest.mark.parametrize(("days", "fine"), [(1, True), (365, True), (0, False), (-1, False)])
 def test_what_is_kept_is_kept_for_a_day_at_least(name, days, fine, found, settings):
     setattr(settings, name, days)
     assert found() == ([] if fine else ["ruuvinet.E010"])
+
+
+@pytest.mark.parametrize(
+    ("days", "fine"), [(1, True), (7, True), (31, True), (0, False), (32, False)]
+)
+def test_a_partition_is_a_day_to_a_month(days, fine, found, settings):
+    settings.PARTITION_DAYS = days
+    assert found() == ([] if fine else ["ruuvinet.E020"])
 
 
 def test_every_message_has_a_hint_and_shows_no_key(settings):

@@ -25,6 +25,7 @@ EARLIER = {
     ("gateways", "0006_remote_configuration"),
     ("sensors", "0001_initial"),
     ("sensors", "0005_room_for_updates"),
+    ("sensors", "0006_pack_history"),
     ("alerts", "0001_initial"),
 }
 

@@ -2,7 +2,6 @@
 
 import io
 import json
-import os
 import signal
 import sys
 import time
@@ -10,7 +9,6 @@ import time
 import pytest
 from django.conf import settings
 from django.core.management import CommandError, call_command
-from django.db import connection
 from django.utils import timezone
 
 from gateways.models import Gateway
@@ -20,6 +18,7 @@ from sensors import imports
 from sensors.models import Sensor
 from sensors.services import claim_sensor, register_sensor
 from tests.ruuvinet.program import Program, eventually
+from tests.sensors.databases import environment_of_this_database
 
 MAC, SECRET = "AA:BB:CC:DD:EE:FF", "DE:AD:BE:EF:00:11:22:33"
 OTHER = "DE:AD:BE:EF:00:11:22:34"
@@ -216,13 +215,7 @@ def test_100_000_lines_take_less_than_a_minute_also_when_killed_in_the_middle(co
     path = tmp_path / "batch.csv"
     path.write_text("\n".join(["macAddress,secret", *lines(100_000)]))
     model = {"import_sensors": Sensor, "import_gateways": Gateway}[command]
-    database = connection.settings_dict["NAME"]
-    if connection.vendor == "postgresql":
-        url = os.environ["DATABASE_URL"].rpartition("/")[0] + f"/{database}"
-    else:
-        url = f"sqlite:///{database}"
-    # Secrets and keys come from our own environment, as does everything else.
-    environment = os.environ | {"DATABASE_URL": url}
+    environment = environment_of_this_database()
     argv = [sys.executable, "manage.py", command, str(path)]
 
     started = time.monotonic()

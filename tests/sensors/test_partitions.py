@@ -2,6 +2,7 @@
 
 import time
 from functools import partial
+from itertools import pairwise
 
 import pytest
 from django.conf import settings
@@ -11,11 +12,15 @@ from ruuvinet.lib.mac import Mac
 from sensors.models import Measurement, SparseMeasurement
 from sensors.partitions import (
     CLOSES_AFTER_S,
+    DAY_S,
+    SPARSE_IS_LONGER,
     TABLES,
     WEEK_S,
     WEEKS_AHEAD,
+    cover,
     ensure_partitions,
     oldest_open,
+    partitions,
 )
 from sensors.tasks import ensure_partitions as ensure_partitions_task
 from tests.threads import at_once
@@ -121,16 +126,18 @@ def test_timetable_makes_them_and_ignores_what_newer_code_sends():
 
 @pytest.mark.storage
 @pytest.mark.django_db
-def test_each_week_has_a_partition_of_its_own():
+def test_each_week_has_a_partition_of_its_own_and_a_quarter_of_sparse_history():
     ensure_partitions(FAR)
     if settings.EMBEDDED_DATABASE:
         insert_at(FAR - 1000 * WEEK_S)  # one table takes any week
         return
     for table in TABLES:
         found = partitions_of(table)
-        for week in range(FAR // WEEK_S - 1, FAR // WEEK_S + WEEKS_AHEAD):
-            start, end = week * WEEK_S, (week + 1) * WEEK_S
-            assert found[f"{table}_{week}"] == f"FOR VALUES FROM ({start}) TO ({end})"
+        span_s = WEEK_S if table == "sensors_measurement" else WEEK_S * SPARSE_IS_LONGER
+        first = (FAR - WEEK_S) // span_s * span_s
+        for start in range(first, FAR + WEEKS_AHEAD * WEEK_S, span_s):
+            name, end = f"{table}_{start // DAY_S}", start + span_s
+            assert found[name] == f"FOR VALUES FROM ({start}) TO ({end})"
     with pytest.raises(IntegrityError, match="no partition"), transaction.atomic():
         insert_at(FAR - 1000 * WEEK_S)
 
@@ -140,3 +147,39 @@ def test_each_week_has_a_partition_of_its_own():
 def test_partitions_may_be_made_by_many_at_once():
     at_once(*[partial(ensure_partitions, FAR + 100 * WEEK_S)] * 6)
     insert_at(FAR + 100 * WEEK_S)
+
+
+@pytest.mark.storage
+@pytest.mark.django_db
+@pytest.mark.parametrize("table", [*TABLES, "sensors_latest"])
+def test_every_unique_key_of_readings_begins_with_the_sensor(table):
+    """So that they can be spread over several servers by sensor: docs/scaling.md."""
+    with connection.cursor() as cursor:
+        found = connection.introspection.get_constraints(cursor, table).values()
+    unique = [each["columns"] for each in found if each["unique"] or each["primary_key"]]
+
+    assert unique
+    assert {columns[0] for columns in unique} == {"sensor"}
+
+
+def spans():
+    return [(p.start, p.end) for p in partitions("sensors_measurement") if p.end <= FAR]
+
+
+@pytest.mark.storage
+@pytest.mark.django_db
+def test_another_length_fills_the_gaps_and_leaves_what_is_there(settings):
+    """Whoever shortens or lengthens partitions does so beside those that hold readings."""
+    if settings.EMBEDDED_DATABASE:
+        return
+    long_ago = FAR - 20 * WEEK_S
+    cover("sensors_measurement", long_ago + WEEK_S, long_ago + 2 * WEEK_S)
+    settings.PARTITION_DAYS = 3
+    cover("sensors_measurement", long_ago, long_ago + 3 * WEEK_S)
+    found = [(start, end) for start, end in spans() if long_ago - WEEK_S < start]
+
+    assert (long_ago + WEEK_S, long_ago + 2 * WEEK_S) in found
+    assert all(end == following for (_, end), (following, _) in pairwise(found))
+    assert found[0][0] <= long_ago < long_ago + 3 * WEEK_S <= found[-1][1]
+    assert max(end - start for start, end in found) == WEEK_S
+    assert sorted(end - start for start, end in found)[len(found) // 2] <= 3 * DAY_S

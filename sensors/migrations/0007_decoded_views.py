@@ -139,7 +139,7 @@ $$;
 VIEW = """
 CREATE VIEW {view} AS
 SELECT
-    m.sensor, ruuvi_mac_text(m.sensor) AS mac, {slot} to_timestamp(m.measured_at) AS measured_at,
+    m.sensor, ruuvi_mac_text(m.sensor) AS mac, {slot} to_timestamp({time}) AS measured_at,
     ruuvi_mac_text(m.gateway) AS gateway, m.rssi_dbm, decoded.*
 FROM {table} AS m CROSS JOIN LATERAL ruuvi_decode(m.payload) AS decoded
 """
@@ -153,9 +153,9 @@ FROM sensors_sensor AS s
 LEFT JOIN sensors_access AS a ON a.sensor_id = s.mac AND a.user_id = s.owner_id
 """
 VIEWS = (
-    ("ruuvi_dense", "sensors_measurement", "m.slot,"),
-    ("ruuvi_sparse", "sensors_sparsemeasurement", "m.slot,"),
-    ("ruuvi_latest", "sensors_latest", ""),
+    ("ruuvi_dense", "sensors_measurement", "m.slot,", "m.slot + m.offset_s"),
+    ("ruuvi_sparse", "sensors_sparsemeasurement", "m.slot,", "m.slot + m.offset_s"),
+    ("ruuvi_latest", "sensors_latest", "", "m.measured_at"),
 )
 
 
@@ -164,8 +164,8 @@ def make(apps: StateApps, schema_editor: BaseDatabaseSchemaEditor) -> None:
         return
     with schema_editor.connection.cursor() as cursor:
         cursor.execute(MADE)
-        for view, table, slot in VIEWS:
-            cursor.execute(VIEW.format(view=view, table=table, slot=slot))
+        for view, table, slot, time in VIEWS:
+            cursor.execute(VIEW.format(view=view, table=table, slot=slot, time=time))
         cursor.execute(SENSORS)
 
 
@@ -182,5 +182,5 @@ def drop(apps: StateApps, schema_editor: BaseDatabaseSchemaEditor) -> None:
 
 
 class Migration(migrations.Migration):
-    dependencies = [("sensors", "0005_room_for_updates")]
+    dependencies = [("sensors", "0006_pack_history")]
     operations = [migrations.RunPython(make, drop)]
