@@ -70,8 +70,6 @@ def oldest_open(now: int) -> int:
 
 def ensure_partitions(now: int) -> None:
     """Make every partition from the oldest open one to WEEKS_AHEAD weeks after `now`."""
-    if connection.vendor != "postgresql":
-        return
     try:
         for table in TABLES:
             cover(table, oldest_open(now), now + WEEKS_AHEAD * WEEK_S)
@@ -84,7 +82,7 @@ def cover(table: str, since: int, until: int) -> None:
 
     Those that are there keep their bounds: so PARTITION_DAYS may change.
     """
-    if not list(_gaps(table, since, until)):
+    if connection.vendor != "postgresql" or not list(_gaps(table, since, until)):
         return
     with transaction.atomic(), connection.cursor() as cursor:
         # One at a time: of two that make the same table at once, one fails.
@@ -192,11 +190,8 @@ def patiently(run: Callable[[], Result]) -> Result:
 
 def covered_until(now: int) -> dict[str, int]:
     """For each table until when readings of `now` and later find their partition, without a gap."""
-    return (
-        {table: _covered_until(table, now) for table in TABLES}
-        if connection.vendor == "postgresql"
-        else {}
-    )
+    tables = TABLES if connection.vendor == "postgresql" else ()
+    return {table: _covered_until(table, now) for table in tables}
 
 
 def _covered_until(table: str, now: int) -> int:
