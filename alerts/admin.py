@@ -13,16 +13,19 @@ from django.template.response import TemplateResponse
 from django.urls import URLPattern, path, reverse
 from django.utils import timezone
 from django.utils.html import format_html
+from django.utils.translation import gettext
+from django.utils.translation import gettext_lazy as _
 
-from accounts.console import AuditedAdmin, ReadOnly
+from accounts.console import AuditedAdmin, ModelAdmin, ReadOnly, TabularInline
 from alerts.models import AlertEvent, AlertRule, Delivery, PushToken, Webhook, quantity, short
-from alerts.selectors import timeline
+from alerts.selectors import late, timeline
 from alerts.services import configure_rule
 from alerts.transports.webhook import ensure_url
 from ruuvinet.lib.mac import Mac
 
 TIMELINE_EVENTS = 200
 TIMELINE_DAYS = 7
+MAX_LATE = 1000  # sensors in the list of those that judging has not reached
 
 
 @admin.display(description="sensor", ordering="sensor")
@@ -31,6 +34,19 @@ def timeline_link(row: AlertRule | AlertEvent) -> str:
     return format_html(
         '<a href="{}" title="timeline">{}</a>', reverse("admin:alerts_timeline", args=[mac]), mac
     )
+
+
+class JudgingFilter(admin.SimpleListFilter):
+    title, parameter_name = _("judging"), "judging"
+
+    def lookups(self, request: HttpRequest, model_admin: Any) -> list[tuple[str, str]]:
+        return [("late", gettext("readings wait"))]
+
+    def queryset(self, request: HttpRequest, queryset: QuerySet[AlertRule]) -> QuerySet[AlertRule]:
+        if self.value() != "late":
+            return queryset
+        waiting = late(timezone.now()).values_list("sensor", flat=True)
+        return queryset.filter(enabled=True, sensor__in=list(waiting[:MAX_LATE]))
 
 
 @admin.register(AlertRule)
@@ -46,7 +62,7 @@ class AlertRuleAdmin(AuditedAdmin[AlertRule]):
         "triggered_at",
         "user",
     )
-    list_filter = ("triggered", "enabled", "type")
+    list_filter = (JudgingFilter, "triggered", "enabled", "type")
     list_select_related = ("sensor", "user")
     raw_id_fields = ("user", "sensor")
     search_fields = ("user__email", "description")
@@ -92,7 +108,7 @@ def lanes(events: Sequence[AlertEvent], now: datetime) -> dict[str, list[Bar]]:
     return found
 
 
-class DeliveryInline(ReadOnly, admin.TabularInline[Delivery, AlertEvent]):
+class DeliveryInline(ReadOnly, TabularInline[Delivery, AlertEvent]):
     model = Delivery
     fields = ("__str__", "status", "outcome", "attempts", "created_at", "sent_at")
     readonly_fields = fields
@@ -114,7 +130,7 @@ class OpenFilter(admin.SimpleListFilter):
 
 
 @admin.register(AlertEvent)
-class AlertEventAdmin(ReadOnly, admin.ModelAdmin[AlertEvent]):
+class AlertEventAdmin(ReadOnly, ModelAdmin[AlertEvent]):
     list_display = (
         "sensor_name",
         "what",
@@ -198,7 +214,7 @@ class AlertEventAdmin(ReadOnly, admin.ModelAdmin[AlertEvent]):
 
 
 @admin.register(Delivery)
-class DeliveryAdmin(ReadOnly, admin.ModelAdmin[Delivery]):
+class DeliveryAdmin(ReadOnly, ModelAdmin[Delivery]):
     list_display = (
         "__str__",
         "of_event",

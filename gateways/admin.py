@@ -5,25 +5,28 @@ from typing import Any
 
 from django import forms
 from django.contrib import admin, messages
-from django.contrib.admin.helpers import ACTION_CHECKBOX_NAME
 from django.core.exceptions import ValidationError
-from django.db.models import Count, IntegerField, OuterRef, Q, QuerySet, Subquery
+from django.db.models import Count, IntegerField, OuterRef, QuerySet, Subquery
 from django.db.models.functions import Coalesce
-from django.http import HttpRequest, HttpResponse
-from django.template.response import TemplateResponse
+from django.http import Http404, HttpRequest, HttpResponse
+from django.shortcuts import redirect
 from django.utils import timezone
+from django.utils.translation import gettext
+from django.utils.translation import gettext_lazy as _
+from unfold.decorators import action, display
 
-from accounts.console import AuditedAdmin
+from accounts.console import AuditedAdmin, answered
 from gateways import (  # noqa: F401  # their pages too
     configuration_admin,
     credential_admin,
     directory,
     networks,
+    selectors,
     services,
     status_admin,
 )
 from gateways.configuration_admin import GatewayForm
-from gateways.models import SILENT_AFTER, Gateway, NetworkRule, validate_secret
+from gateways.models import Gateway, NetworkRule, validate_secret
 from ruuvinet.lib.api import DomainError
 from sensors.models import Latest
 
@@ -64,19 +67,10 @@ class StateFilter(admin.SimpleListFilter):
     parameter_name = "state"
 
     def lookups(self, request: HttpRequest, model_admin: Any) -> list[tuple[str, str]]:
-        return list(Gateway.State.choices)
+        return [(value, str(words)) for value, words in selectors.STATES]
 
     def queryset(self, request: HttpRequest, queryset: QuerySet[Gateway]) -> QuerySet[Gateway]:
-        heard = Q(last_seen_at__gt=timezone.now() - SILENT_AFTER) | Q(
-            last_seen_at=None, whitelisted_at__gt=timezone.now() - SILENT_AFTER
-        )
-        conditions = {
-            Gateway.State.WAITING.value: Q(whitelisted_at=None, blacklisted_at=None),
-            Gateway.State.BLACKLISTED.value: Q(whitelisted_at=None, blacklisted_at__isnull=False),
-            Gateway.State.WHITELISTED.value: Q(whitelisted_at__isnull=False) & heard,
-            Gateway.State.SILENT.value: Q(whitelisted_at__isnull=False) & ~heard,
-        }
-        chosen = self.value()
+        conditions, chosen = selectors.conditions(timezone.now()), self.value()
         return queryset.filter(conditions[chosen]) if chosen in conditions else queryset
 
 
@@ -98,6 +92,7 @@ class GatewayAdmin(AuditedAdmin[Gateway]):
     editable = ("group", "policy", "period_s", "overrides")
     ordering = ("-last_seen_at", "-rejected_at")
     actions = ("whitelist", "blacklist", "offer_key")
+    actions_detail = ("whitelist_one",)
     readonly_fields = (
         "state",
         "status",
@@ -135,7 +130,10 @@ class GatewayAdmin(AuditedAdmin[Gateway]):
             .annotate(sensors_heard=counted)
         )
 
-    @admin.display(description="state")
+    @display(  # type: ignore[untyped-decorator]  # unfold ships no types
+        description=_("state"),
+        label={"whitelisted": "success", "waiting": "info", "silent": "danger"},
+    )
     def state(self, gateway: Gateway) -> str:
         return gateway.state().label
 
@@ -195,21 +193,18 @@ class GatewayAdmin(AuditedAdmin[Gateway]):
                 messages.WARNING,
             )
             return None
-        form = secrets_form(gateways, request.POST if "confirm" in request.POST else None)
+        form = secrets_form(gateways, answered(request))
         if form.is_valid():
             self._whitelist(request, gateways, form.cleaned_data)
             return None
-        return TemplateResponse(
+        return self.ask(
             request,
-            "admin/gateways/whitelist.html",
-            {
-                **self.admin_site.each_context(request),
-                "title": "Whitelist gateways",
-                "opts": self.opts,
-                "form": form,
-                "chosen": [gateway.pk for gateway in gateways],
-                "checkbox_name": ACTION_CHECKBOX_NAME,
-            },
+            form,
+            action="whitelist",
+            title="Whitelist gateways",
+            button="Whitelist",
+            chosen=gateways,
+            explanation=KEY_HELP,
         )
 
     def _whitelist(
@@ -225,6 +220,29 @@ class GatewayAdmin(AuditedAdmin[Gateway]):
             else:
                 self.log_change(request, gateway, "Whitelisted.")
                 self.message_user(request, f"{gateway.mac} is whitelisted.", messages.SUCCESS)
+
+    @action(  # type: ignore[untyped-decorator]  # unfold ships no types
+        description=_("Whitelist"), icon="check", url_path="whitelist", permissions=["change"]
+    )
+    def whitelist_one(self, request: HttpRequest, object_id: str) -> HttpResponse:
+        """Ask for the key of one gateway, then whitelist it."""
+        gateway = self.get_object(request, object_id)
+        if gateway is None:
+            raise Http404
+        form = secrets_form([gateway], answered(request))
+        if gateway.whitelisted_at is None and not form.is_valid():
+            return self.ask(
+                request,
+                form,
+                action="",
+                title=gettext("Whitelist gateway"),
+                button=gettext("Whitelist"),
+                chosen=[gateway],
+                explanation=KEY_HELP,
+            )
+        if gateway.whitelisted_at is None:
+            self._whitelist(request, [gateway], form.cleaned_data)
+        return redirect("admin:gateways_gateway_change", gateway.pk)
 
     @admin.action(description="Blacklist (refuse its posts)", permissions=["change"])
     def blacklist(self, request: HttpRequest, queryset: QuerySet[Gateway]) -> None:

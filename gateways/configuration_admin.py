@@ -6,7 +6,7 @@ from typing import Any
 from django import forms
 from django.contrib import admin
 
-from accounts.console import ReadOnly
+from accounts.console import ModelAdmin, ReadOnly
 from gateways import configuration
 from gateways.models import Gateway, GatewayGroup, ServedConfiguration
 from ruuvinet.lib.mac import Mac
@@ -74,7 +74,7 @@ class GatewayForm(forms.ModelForm[Gateway]):
 
 
 @admin.register(ServedConfiguration)
-class ServedConfigurationAdmin(ReadOnly, admin.ModelAdmin[ServedConfiguration]):
+class ServedConfigurationAdmin(ReadOnly, ModelAdmin[ServedConfiguration]):
     list_display = ("of", "version", "first_served_at", "last_served_at", "times")
     list_select_related = ("group",)
     ordering = ("-last_served_at",)

@@ -4,13 +4,13 @@ from django.contrib import admin
 from django.db.models import QuerySet
 from django.http import HttpRequest
 
-from accounts.console import ReadOnly
+from accounts.console import ModelAdmin, ReadOnly
 from gateways.models import GatewayReset, GatewayStatus
 from ruuvinet.lib.mac import Mac
 
 
 @admin.register(GatewayStatus)
-class GatewayStatusAdmin(ReadOnly, admin.ModelAdmin[GatewayStatus]):
+class GatewayStatusAdmin(ReadOnly, ModelAdmin[GatewayStatus]):
     list_display = (
         "of", "received_at", "esp_firmware", "nrf_firmware", "uptime_s", "connection",
         "connections_lost", "free_bytes", "sensors_seen",
@@ -35,7 +35,7 @@ class GatewayStatusAdmin(ReadOnly, admin.ModelAdmin[GatewayStatus]):
 
 
 @admin.register(GatewayReset)
-class GatewayResetAdmin(ReadOnly, admin.ModelAdmin[GatewayReset]):
+class GatewayResetAdmin(ReadOnly, ModelAdmin[GatewayReset]):
     list_display = ("of", "seen_at", "booted_at", "reason", "count", "first_line")
     list_filter = ("reason",)
     ordering = ("-seen_at",)

@@ -2,12 +2,15 @@
 
 from typing import Any
 
+from axes.admin import AccessAttemptAdmin, AccessFailureLogAdmin, AccessLogAdmin
+from axes.models import AccessAttempt, AccessFailureLog, AccessLog
 from django.contrib import admin, messages
 from django.db.models import QuerySet
 from django.http import HttpRequest
 from django.utils import timezone
 
 from accounts.admin import UserAdmin
+from accounts.console import ModelAdmin
 from accounts.models import User
 from ruuvinet.sensor_services import drop_rules_of_strangers, unclaim_sensor
 from ruuvinet.services import delete_account
@@ -43,3 +46,13 @@ class OwnedSensorAdmin(SensorAdmin):
             unclaim_sensor(user=sensor.owner, mac=sensor.mac, delete_data=False, at=timezone.now())
             self.note(request, "Unclaimed.", sensor)
             self.message_user(request, f"{sensor} is nobody's now.", messages.SUCCESS)
+
+
+for model, page in (
+    (AccessAttempt, AccessAttemptAdmin),
+    (AccessFailureLog, AccessFailureLogAdmin),
+    (AccessLog, AccessLogAdmin),
+):
+    # The pages that axes brings, dressed as all others.
+    admin.site.unregister(model)
+    admin.site.register(model, type(page.__name__, (ModelAdmin, page), {}))

@@ -10,9 +10,7 @@ from ruuvinet.account_views import Verify, VerifyDelete
 from ruuvinet.sensor_views import Contest, SensorsDense, Unclaim, Unshare, Update
 from ruuvinet.views import health
 
-admin.site.site_header = admin.site.site_title = "RuuviNet"
-admin.site.index_title = "Console"
-admin.site.site_url = None  # there is no other site to view
+admin.site.index_title = "Dashboard"
 
 # Making it takes a while, and it does not change while this process lives.
 schema = cache_page(86400, cache="local")(SpectacularJSONAPIView.as_view())

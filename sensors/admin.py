@@ -9,7 +9,7 @@ from django.utils import timezone
 from django.utils.html import format_html, format_html_join
 from django.utils.safestring import SafeString
 
-from accounts.console import AuditedAdmin, ReadOnly
+from accounts.console import AuditedAdmin, ModelAdmin, ReadOnly, TabularInline
 from accounts.models import User
 from ruuvinet.lib.api import DomainError
 from sensors import pictures
@@ -17,7 +17,7 @@ from sensors.models import Access, Latest, PendingShare, Sensor, SensorSetting
 from sensors.services import claim_sensor
 
 
-class AccessInline(admin.TabularInline[Access, Sensor]):
+class AccessInline(TabularInline[Access, Sensor]):
     """The owner and those with whom the sensor is shared."""
 
     model = Access
@@ -36,7 +36,7 @@ class AccessInline(admin.TabularInline[Access, Sensor]):
         return format_html('<img src="{}" height="48" alt="">', pictures.url(access.picture))
 
 
-class PendingShareInline(admin.TabularInline[PendingShare, Sensor]):
+class PendingShareInline(TabularInline[PendingShare, Sensor]):
     model = PendingShare
     fields = ("email", "shared_by", "invited_at")
     readonly_fields = fields
@@ -49,7 +49,7 @@ class PendingShareInline(admin.TabularInline[PendingShare, Sensor]):
         return super().get_queryset(request).select_related("shared_by")
 
 
-class SensorSettingInline(admin.TabularInline[SensorSetting, Sensor]):
+class SensorSettingInline(TabularInline[SensorSetting, Sensor]):
     """What the owner chose in the apps."""
 
     model = SensorSetting
@@ -112,7 +112,7 @@ class SensorAdmin(AuditedAdmin[Sensor]):
 
 
 @admin.register(Latest)
-class LatestAdmin(ReadOnly, admin.ModelAdmin[Latest]):
+class LatestAdmin(ReadOnly, ModelAdmin[Latest]):
     """What is in the air. Read only, but for claiming."""
 
     list_display = ("sensor", "format", "temperature", "measured_time", "gateway", "rssi_dbm")

@@ -1,0 +1,182 @@
+"""The first page of the console: what it counts, where each number leads, what it costs."""
+
+from datetime import datetime, timedelta
+
+import pytest
+from django.conf import settings
+from django.contrib.auth.models import Permission
+from django.test import Client
+from django.urls import reverse
+from django.utils import timezone
+
+from accounts.models import User
+from alerts.models import AlertEvent, AlertRule, Delivery, EvaluationMark
+from alerts.selectors import backlog, pulse
+from alerts.services import note_listening
+from alerts.tasks import sweep
+from gateways.models import Gateway
+from gateways.services import blacklist, note_rejection, whitelist
+from ruuvinet import dashboard
+from ruuvinet.lib.mac import Mac
+from sensors.models import Latest, Sensor
+
+pytestmark = [pytest.mark.django_db, pytest.mark.storage]
+INDEX = "/admin/"
+KEY = "40:98:A7:78:58:1A:E1:38"
+MAC = Mac.parse("C8:25:2D:8E:9C:00")
+SENSOR = Mac.parse("F4:1F:0C:28:CB:D6")
+
+
+def numbers(client):
+    return {str(each.label): each for each in client.get(INDEX).context["numbers"]}
+
+
+@pytest.fixture
+def fleet():
+    """One that reports, two that are silent (one of them refused), three that wait, one refused."""
+    now = timezone.now()
+    for number in range(3):
+        whitelist(mac=Mac(MAC + number), secret=KEY, at=now - timedelta(days=1))
+    Gateway.objects.filter(mac=MAC).update(last_seen_at=now)
+    wrong = Gateway.Rejection.SIGNATURE
+    note_rejection(mac=Mac(MAC + 1), reason=wrong, address="192.0.2.1", at=now)
+    unknown = Gateway.Rejection.UNKNOWN
+    for number in range(3, 6):
+        note_rejection(mac=Mac(MAC + number), reason=unknown, address="192.0.2.9", at=now)
+    blacklist(mac=Mac(MAC + 6), at=now)
+
+
+@pytest.mark.parametrize(
+    ("label", "count"),
+    [("Gateways reporting", 1), ("Silent", 2), ("Waiting", 3), ("Rejected", 1)],
+)
+def test_a_number_of_gateways_leads_to_just_these(admin_client, fleet, label, count):
+    number = numbers(admin_client)[label]
+    assert number.value == str(count)
+    assert admin_client.get(number.url).context["cl"].result_count == count
+
+
+@pytest.fixture
+def event(alice):
+    now = timezone.now()
+    sensor = Sensor.objects.create(mac=SENSOR, owner=alice)
+    rule = AlertRule.objects.create(user=alice, sensor=sensor, type="temperature", max=8)
+    event = AlertEvent.objects.create(
+        rule=rule, user=alice, sensor=SENSOR, sensor_name="Fridge", type=rule.type,
+        trigger="over", value=9.5, threshold=8, opened_at=now,
+    )  # fmt: skip
+    Delivery.objects.create(
+        event=event, channel=Delivery.Channel.EMAIL, address=alice.email, created_at=now,
+        next_attempt_at=now, status=Delivery.Status.FAILED,
+    )  # fmt: skip
+    return event
+
+
+@pytest.mark.parametrize("label", ["Alerts open", "Deliveries failed"])
+def test_a_number_of_alerting_leads_to_just_these(admin_client, event, label):
+    number = numbers(admin_client)[label]
+    assert (number.value, number.is_bad) == ("1", True)
+    assert admin_client.get(number.url).context["cl"].result_count == 1
+
+
+def heard(event, *, judged, measured):
+    """The sensor of `event` was heard so many seconds ago, and judged to so many ago."""
+    now = int(timezone.now().timestamp())
+    Latest.objects.create(
+        sensor=SENSOR, measured_at=now - measured, gateway=MAC, rssi_dbm=-60, payload=b""
+    )
+    EvaluationMark.objects.create(sensor=event.rule.sensor, evaluated_to=now - judged)
+
+
+@pytest.mark.parametrize(
+    ("judged", "measured", "waits"),
+    [(0, 0, False), (60, 2, False), (60, 30, True), (3600, 2, True)],
+)
+def test_readings_that_nobody_judges_are_told(admin_client, event, judged, measured, waits):
+    heard(event, judged=judged, measured=measured)
+    number = numbers(admin_client)["Oldest unjudged reading"]
+    assert number.is_bad == waits
+    assert (backlog(timezone.now()).sensors == 1) == waits
+    assert admin_client.get(number.url).context["cl"].result_count == waits
+
+
+def test_the_size_of_the_database_is_its_size(admin_client):
+    value, unit = numbers(admin_client)["Database"].value.split("\xa0")
+    assert float(value) > 0
+    assert unit in {"KB", "MB"}
+
+
+def parts(client):
+    return {str(part.name): part for part in client.get(INDEX).context["parts"]}
+
+
+def test_a_fresh_system_is_not_called_well_before_it_gave_a_sign(admin_client):
+    found = parts(admin_client)
+    assert not found["Ingest"].is_well
+    assert not found["Worker and timetable"].is_well
+    assert found["Broker"].is_well
+
+
+def test_a_tick_and_a_listener_make_all_well(admin_client):
+    sweep()
+    note_listening(timezone.now())
+    assert all(part.is_well for part in parts(admin_client).values())
+
+
+def test_a_worker_that_stopped_is_told_within_minutes(admin_client, time_machine):
+    start = timezone.now()
+    time_machine.move_to(start, tick=False)
+    sweep()
+    time_machine.move_to(start + timedelta(minutes=3), tick=False)
+    part = parts(admin_client)["Worker and timetable"]
+    assert not part.is_well
+    assert "3\xa0minutes" in part.state
+
+
+def test_the_last_signs_of_life_are_kept():
+    assert pulse() == (None, None)
+    sweep()
+    note_listening(timezone.now())
+    swept_at, listened_at = pulse()
+    assert isinstance(swept_at, datetime)
+    assert abs(swept_at - listened_at) < timedelta(seconds=5)
+
+
+def test_a_broker_that_is_gone_is_told_and_holds_up_nobody(admin_client, monkeypatch):
+    if not settings.REDIS_URL:
+        pytest.skip("a folder is never unreachable")
+    monkeypatch.setattr(dashboard.current_app.conf, "broker_read_url", "redis://127.0.0.1:1/0")
+    part = parts(admin_client)["Broker"]
+    assert (part.is_well, part.state) == (False, "unreachable")
+
+
+def test_it_costs_a_dozen_queries_and_none_over_the_history(
+    admin_client, fleet, event, django_assert_max_num_queries
+):
+    admin_client.get(INDEX)
+    with django_assert_max_num_queries(12) as queries:
+        admin_client.get(INDEX)
+    assert not any("measurement" in query["sql"] for query in queries.captured_queries)
+
+
+def test_who_may_see_one_thing_sees_no_numbers_of_others(fleet, event):
+    user = User.objects.create_superuser("helper@example.com", "password")
+    User.objects.filter(pk=user.pk).update(is_superuser=False)
+    user.user_permissions.add(Permission.objects.get(codename="view_gateway"))
+    client = Client()
+    client.force_login(User.objects.get(pk=user.pk))
+    assert set(numbers(client)) == {"Gateways reporting", "Silent", "Waiting", "Rejected"}
+    page = client.get(INDEX).content.decode()
+    assert "Fridge" not in page
+    assert reverse("admin:accounts_user_changelist") not in page
+
+
+def test_no_page_of_the_console_may_run_what_does_not_come_from_here(admin_client, client):
+    for page in (admin_client.get(INDEX), client.get("/admin/login/")):
+        policy = page.headers["Content-Security-Policy"]
+        assert "default-src 'self'" in policy
+        assert "script-src 'self' 'unsafe-eval';" in policy
+
+
+def test_only_the_console_may_make_functions_from_text(client):
+    assert "Content-Security-Policy" not in client.get("/health").headers
