@@ -18,8 +18,10 @@ from gateways.record import (
     Request,
     accept,
     open_body,
+    reason_of,
     refusal,
 )
+from gateways.tally import INGEST
 from gateways.writer import Unavailable, Writer
 from ruuvinet.lib.mac import Mac
 
@@ -60,6 +62,7 @@ class FastLane:
     async def record(self, request: Request) -> Reply:
         """As `gateways.record.record`."""
         if self._in_hand >= self._limit:
+            INGEST.refuse("queue_full")
             return refusal(QueueFull())
         self._in_hand += 1
         try:
@@ -68,9 +71,11 @@ class FastLane:
         except REFUSALS as error:
             if isinstance(error, Rejected):
                 self._notes.note(error.note)
+            INGEST.refuse(reason_of(error))
             return refusal(error)
         finally:
             self._in_hand -= 1
+        INGEST.accept(readings=len(accepted.post.batch.receptions))
         for note in accepted.notes:
             self._notes.note(note)
         return accepted.reply

@@ -337,6 +337,23 @@ class ServedConfiguration(models.Model):
         return f"version {self.version} of {self.group or Mac(self.gateway_id or 0)}"
 
 
+class IngestMinute(models.Model):
+    """How many posts came in one minute, of all web processes together: gateways.tally.
+
+    A post counts in the minute in which its process told of it, ten seconds later at most.
+    """
+
+    KEPT = timedelta(days=30)
+
+    minute = models.DateTimeField(primary_key=True, help_text="its start, UTC")
+    posts = models.PositiveIntegerField("accepted posts")
+    readings = models.PositiveIntegerField("readings in accepted posts")
+    refused = models.PositiveIntegerField("refused posts")
+
+    def __str__(self) -> str:
+        return f"{self.minute:%Y-%m-%d %H:%M}: {self.posts} posts"
+
+
 class NetworkRule(models.Model):
     """A network that is refused, or one inside of it that may pass. The narrowest rule counts."""
 

@@ -10,6 +10,7 @@ from django.db import close_old_connections, connection
 from django.utils import timezone
 
 from alerts.services import note_listening, wake
+from gateways.tally import INGEST
 from ruuvinet.lib.mac import Mac
 
 log = logging.getLogger(__name__)
@@ -59,8 +60,10 @@ class Notifier:
             if time.monotonic() - listened >= LISTENING_S:
                 listened = time.monotonic()
                 _safely(note_listening, timezone.now())
+                _safely(INGEST.tell, timezone.now())
             if heard:
                 _safely(wake, heard)
+        _safely(INGEST.tell, timezone.now())
         connection.close()
 
 
@@ -69,4 +72,4 @@ def _safely(verb: Callable[[T], None], what: T) -> None:
     try:
         verb(what)
     except Exception as error:
-        log.error("the sweep has to do what %s could not", verb.__name__, exc_info=error)
+        log.error("%s failed and is done later", verb.__name__, exc_info=error)

@@ -225,6 +225,21 @@ def refusal(error: Exception) -> Reply:
             return refuse(503, "The database cannot be reached.", "ER_INTERNAL")
 
 
+def reason_of(error: Exception) -> str:
+    """By which name one of REFUSALS is counted: one of `gateways.tally.REASONS`."""
+    match error:
+        case Malformed():
+            return "malformed"
+        case Rejected(is_slowed=True):
+            return "guessing"
+        case Rejected():
+            return error.reason.name.lower()
+        case QueueFull():
+            return "queue_full"
+        case _:
+            return "unavailable"
+
+
 def refuse(status: int, message: str, code: str | None) -> Reply:
     """An error in the envelope; `code` is left out when none of the contract's fits."""
     body = msgspec.json.encode(error_body(message, code))

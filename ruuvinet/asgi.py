@@ -10,6 +10,7 @@ import gc
 import logging
 import os
 from datetime import UTC, datetime
+from typing import IO
 
 import django
 
@@ -22,6 +23,7 @@ from django.conf import settings  # noqa: E402
 from gateways.fast_lane import FastLane  # noqa: E402
 from gateways.notifier import Notifier  # noqa: E402
 from gateways.record import Reply, Request, refuse  # noqa: E402
+from gateways.tally import INGEST  # noqa: E402
 from gateways.wire import MAX_BODY_BYTES  # noqa: E402
 from ruuvinet.lib.asgi import (  # noqa: E402
     BodyTooLarge,
@@ -105,19 +107,31 @@ class Application:
         peer = scope["client"][0] if scope.get("client") else ""
         address = distrust_strangers(headers, peer)
         if await self._lane.is_blocked(address):
+            INGEST.refuse("blocked")
             await _send_reply(send, BLOCKED)
             return
-        with await read_body(
-            scope, receive, limit=MAX_BODY_BYTES, patience_s=GATEWAY_PATIENCE_S
-        ) as body:
+        with await _read_post(scope, receive) as body:
             query = scope["query_string"].decode("latin-1")
             request = Request(body.read(), headers, datetime.now(UTC), address, query)
         try:
             reply = await self._lane.record(request)
         except Exception:  # as Django does for its views: whatever it is, the gateway is answered
             log.exception("a post could not be handled")
+            INGEST.refuse("fault")
             reply = FAULT
         await _send_reply(send, reply)
+
+
+async def _read_post(scope: Scope, receive: Receive) -> IO[bytes]:
+    """Raises BodyTooLarge, BodyTooSlow and Disconnected."""
+    try:
+        return await read_body(scope, receive, limit=MAX_BODY_BYTES, patience_s=GATEWAY_PATIENCE_S)
+    except BodyTooLarge:
+        INGEST.refuse("too_large")
+        raise
+    except BodyTooSlow:
+        INGEST.refuse("too_slow")
+        raise
 
 
 def _headers(scope: Scope) -> dict[str, str]:

@@ -29,6 +29,11 @@ app.conf.beat_schedule = {
         "schedule": 86400.0,
         "options": {"expires": 3600},
     },
+    "ingest-minutes": {
+        "task": "gateways.purge_ingest_minutes",
+        "schedule": 86400.0,
+        "options": {"expires": 3600},
+    },
     "partitions": {
         "task": "sensors.ensure_partitions",
         "schedule": 3600.0,
