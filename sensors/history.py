@@ -70,11 +70,12 @@ def history(sensor: Sensor, page: Page, *, limits: Limits, now: int) -> list[Row
         page = page._replace(mode="sparse")  # has every row that could remain
     stored_every_s = SPARSE_INTERVAL_S if page.mode == "sparse" else DENSE_INTERVAL_S
     if interval_s <= stored_every_s:
-        return _read(sensor, page)
+        return read(sensor, page)
     return _read_thinned(sensor, page, interval_s, stored_every_s)
 
 
-def _read(sensor: Sensor, page: Page) -> list[Row]:
+def read(sensor: Sensor, page: Page) -> list[Row]:
+    """A page of all that is stored of `sensor`, whoever it was measured for. One query."""
     order = "ASC" if page.ascending else "DESC"
     dense = _SOURCE.format(
         table="sensors_measurement", interval_s=DENSE_INTERVAL_S, only="", order=order, alias="d"
@@ -104,7 +105,7 @@ def _read_thinned(sensor: Sensor, page: Page, interval_s: int, stored_every_s: i
     page = page._replace(
         since=page.since - page.since % block_s, limit=(page.limit + BLOCK + 1) * per_row
     )
-    rows = _read(sensor, page)
+    rows = read(sensor, page)
     if not page.ascending:
         rows.reverse()
         if len(rows) == page.limit:  # the oldest block was cut: what to keep of it is unknown

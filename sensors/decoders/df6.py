@@ -10,7 +10,7 @@ from sensors.decoders.reading import Reading
 _FIELDS = Struct(">xhHHHHBBBBBB3s")
 LENGTH = _FIELDS.size
 
-_LUMINOSITY_LX = codes.logarithmic_scale(65536, digits=2)
+LUMINOSITY_LX = codes.logarithmic_scale(65536, digits=2)
 _NO_SUFFIX = b"\xff" * 3
 
 
@@ -35,7 +35,7 @@ def decode(payload: bytes) -> Reading:
         co2_ppm=codes.available(co2, absent=0xFFFF),
         voc_index=codes.nine_bits(voc, flags, 6),
         nox_index=codes.nine_bits(nox, flags, 7),
-        luminosity_lx=_LUMINOSITY_LX[luminosity],
+        luminosity_lx=LUMINOSITY_LX[luminosity],
         sound_average_dba=codes.sound_db(sound, flags, 4),
         sequence=sequence,
         mac_suffix=None if suffix == _NO_SUFFIX else suffix.hex(":").upper(),
