@@ -8,7 +8,7 @@ from django import forms
 from django.contrib import admin, messages
 from django.core.exceptions import PermissionDenied
 from django.db.models import Count, Q, QuerySet
-from django.http import Http404, HttpRequest, HttpResponse
+from django.http import HttpRequest, HttpResponse
 from django.template.response import TemplateResponse
 from django.urls import URLPattern, path, reverse
 from django.utils import timezone
@@ -16,7 +16,14 @@ from django.utils.html import format_html
 from django.utils.translation import gettext
 from django.utils.translation import gettext_lazy as _
 
-from accounts.console import AuditedAdmin, ModelAdmin, ReadOnly, TabularInline
+from accounts.console import (
+    AuditedAdmin,
+    MacSearch,
+    ModelAdmin,
+    ReadOnly,
+    TabularInline,
+    mac_or_404,
+)
 from alerts.models import AlertEvent, AlertRule, Delivery, PushToken, Webhook, quantity, short
 from alerts.selectors import late, timeline
 from alerts.services import configure_rule
@@ -50,7 +57,8 @@ class JudgingFilter(admin.SimpleListFilter):
 
 
 @admin.register(AlertRule)
-class AlertRuleAdmin(AuditedAdmin[AlertRule]):
+class AlertRuleAdmin(MacSearch, AuditedAdmin[AlertRule]):
+    mac_field = "sensor"
     list_display = (
         "type",
         timeline_link,
@@ -110,8 +118,14 @@ def lanes(events: Sequence[AlertEvent], now: datetime) -> dict[str, list[Bar]]:
 
 class DeliveryInline(ReadOnly, TabularInline[Delivery, AlertEvent]):
     model = Delivery
-    fields = ("__str__", "status", "outcome", "attempts", "created_at", "sent_at")
+    fields = ("destination", "status", "outcome", "attempts", "created_at", "sent_at")
     readonly_fields = fields
+    hide_title = True
+
+    @admin.display(description=_("destination"))
+    def destination(self, delivery: Delivery) -> str:
+        url = reverse("admin:alerts_delivery_change", args=[delivery.pk])
+        return format_html('<a href="{}" class="link">{}</a>', url, delivery)
 
 
 class OpenFilter(admin.SimpleListFilter):
@@ -130,7 +144,8 @@ class OpenFilter(admin.SimpleListFilter):
 
 
 @admin.register(AlertEvent)
-class AlertEventAdmin(ReadOnly, ModelAdmin[AlertEvent]):
+class AlertEventAdmin(MacSearch, ReadOnly, ModelAdmin[AlertEvent]):
+    mac_field = "sensor"
     list_display = (
         "sensor_name",
         "what",
@@ -163,15 +178,6 @@ class AlertEventAdmin(ReadOnly, ModelAdmin[AlertEvent]):
         sent = Count("deliveries", filter=Q(deliveries__status=Delivery.Status.SENT))
         return super().get_queryset(request).annotate(sent=sent, all=Count("deliveries"))
 
-    def get_search_results(
-        self, request: HttpRequest, queryset: QuerySet[AlertEvent], search_term: str
-    ) -> tuple[QuerySet[AlertEvent], bool]:
-        """A sensor is also found by its address."""
-        try:
-            return queryset.filter(sensor=Mac.parse(search_term.strip())), False
-        except ValueError:
-            return super().get_search_results(request, queryset, search_term)
-
     def get_urls(self) -> list[URLPattern]:
         show = self.admin_site.admin_view(self.timeline)
         return [path("timeline/<mac>", show, name="alerts_timeline"), *super().get_urls()]
@@ -180,10 +186,7 @@ class AlertEventAdmin(ReadOnly, ModelAdmin[AlertEvent]):
         """What happened to one sensor, and who was told of it when."""
         if not self.has_view_permission(request):
             raise PermissionDenied
-        try:
-            sensor = Mac.parse(mac)
-        except ValueError as error:
-            raise Http404 from error
+        sensor = mac_or_404(mac)
         now = timezone.now()
         events = timeline(sensor, TIMELINE_EVENTS)
         context = self.admin_site.each_context(request) | {
@@ -225,6 +228,7 @@ class DeliveryAdmin(ReadOnly, ModelAdmin[Delivery]):
     )
     list_filter = ("status", "channel")
     list_select_related = ("event",)
+    search_fields = ("event__sensor_name", "event__user__email", "outcome")
     fields = (
         "event",
         "channel",

@@ -1,39 +1,50 @@
 """The gateways page of the console."""
 
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
+from functools import partial
 from typing import Any
 
 from django import forms
 from django.contrib import admin, messages
-from django.core.exceptions import ValidationError
+from django.core.exceptions import PermissionDenied, ValidationError
 from django.db.models import Count, IntegerField, OuterRef, QuerySet, Subquery
 from django.db.models.functions import Coalesce
 from django.http import Http404, HttpRequest, HttpResponse
 from django.shortcuts import redirect
+from django.urls import URLPattern, path, reverse
 from django.utils import timezone
 from django.utils.translation import gettext
 from django.utils.translation import gettext_lazy as _
 from unfold.decorators import action, display
 
-from accounts.console import AuditedAdmin, answered
+from accounts.console import AuditedAdmin, MacSearch, answered, charts, mac_or_404
 from gateways import (  # noqa: F401  # their pages too
+    advice,
     configuration_admin,
     credential_admin,
     directory,
+    lists,
     networks,
     selectors,
     services,
     status_admin,
 )
 from gateways.configuration_admin import GatewayForm
-from gateways.models import Gateway, NetworkRule, validate_secret
+from gateways.lists import Fate
+from gateways.models import Credential, Gateway, NetworkRule, validate_secret
 from ruuvinet.lib.api import DomainError
+from ruuvinet.lib.crypto import decrypted, fernet
 from sensors.models import Latest
 
 KEY_HELP = (
     "The key that signs the gateway's posts: the device id printed on its bottom, such as "
     "40:98:A7:78:58:1A:E1:38, unless another was set. It is stored encrypted and never shown."
 )
+
+
+HEARD_SHOWN = 100  # as many as a gateway posts at once
+RECENT = 5
+MAX_LIST_BYTES = 500_000
 
 
 class WhitelistForm(forms.ModelForm[Gateway]):
@@ -62,6 +73,39 @@ class WhitelistForm(forms.ModelForm[Gateway]):
         """A gateway that has knocked has a row already, which whitelisting takes over."""
 
 
+LIST_HELP = _(
+    "Each line is an address, the key printed on the bottom of the gateway, and perhaps a name, "
+    "separated by commas. You see what will happen before anything does."
+)
+
+
+class ListForm(forms.Form):
+    """A list of gateways, as a file or pasted; `text` and `lines` once it is valid."""
+
+    file = forms.FileField(label=_("CSV file"), required=False)
+    pasted = forms.CharField(
+        label=_("Or paste it"),
+        required=False,
+        widget=forms.Textarea(attrs={"rows": 6, "spellcheck": "false", "autocomplete": "off"}),
+    )
+
+    def clean(self) -> dict[str, Any]:
+        cleaned = super().clean() or {}
+        file = cleaned.get("file")
+        if file and file.size > MAX_LIST_BYTES:
+            raise ValidationError(_("This file is too large for a list of gateways."))
+        try:
+            self.text = file.read().decode() if file else cleaned.get("pasted", "")
+            self.lines = lists.preview(self.text)
+        except UnicodeDecodeError as error:
+            raise ValidationError(_("This file is not UTF-8 text.")) from error
+        except ValueError as error:
+            raise ValidationError(str(error)) from error
+        if not self.lines:
+            raise ValidationError(_("There is no gateway in it."))
+        return cleaned
+
+
 class StateFilter(admin.SimpleListFilter):
     title = "state"
     parameter_name = "state"
@@ -75,9 +119,10 @@ class StateFilter(admin.SimpleListFilter):
 
 
 @admin.register(Gateway)
-class GatewayAdmin(AuditedAdmin[Gateway]):
+class GatewayAdmin(MacSearch, AuditedAdmin[Gateway]):
     list_display = (
         "mac",
+        "name",
         "state",
         "sensors_heard",
         "last_seen_at",
@@ -85,17 +130,19 @@ class GatewayAdmin(AuditedAdmin[Gateway]):
         "rejection",
         "rejected_address",
         "clock",
-        "key_state",
-        "first_seen_at",
     )
+    search_fields = ("name", "group__name")
+    search_help_text = _("an address, its last four digits, a name or a group")
     list_filter = (StateFilter, "rejection", "group", "key_state")
-    editable = ("group", "policy", "period_s", "overrides")
+    editable = ("name", "group", "policy", "period_s", "overrides")
     ordering = ("-last_seen_at", "-rejected_at")
     actions = ("whitelist", "blacklist", "offer_key")
+    actions_list = ("import_csv",)
     actions_detail = ("whitelist_one",)
+    change_form_outer_before_template = "admin/gateways/gateway.html"
+    list_select_related = ("group",)
     readonly_fields = (
         "state",
-        "status",
         "sensors_heard",
         "whitelisted_at",
         "blacklisted_at",
@@ -137,18 +184,6 @@ class GatewayAdmin(AuditedAdmin[Gateway]):
     def state(self, gateway: Gateway) -> str:
         return gateway.state().label
 
-    @admin.display(description="newest status")
-    def status(self, gateway: Gateway) -> str:
-        newest = gateway.statuses.order_by("-received_at").defer("told").first()
-        if newest is None:
-            return "-"
-        return (
-            f"{newest.received_at:%Y-%m-%d %H:%M}: firmware {newest.esp_firmware}, radio "
-            f"{newest.nrf_firmware}, up {timedelta(seconds=min(newest.uptime_s or 0, 10**9))}, "
-            f"{newest.connection or 'connection unknown'}, lost {newest.connections_lost or 0} "
-            f"times, {newest.free_bytes or 'unknown'} bytes free"
-        )
-
     @admin.display(description="sensors heard", ordering="sensors_heard")
     def sensors_heard(self, gateway: Gateway) -> int:
         """Sensors whose newest reading came through this gateway."""
@@ -163,8 +198,63 @@ class GatewayAdmin(AuditedAdmin[Gateway]):
         except OverflowError:  # no calendar has that year
             return f"off by {gateway.clock_offset_s} s"
 
-    def get_fields(self, request: HttpRequest, obj: Gateway | None = None) -> Any:
-        return ("mac", "secret") if obj is None else ("mac", *self.readonly_fields, *self.editable)
+    def get_fieldsets(self, request: HttpRequest, obj: Gateway | None = None) -> Any:
+        if obj is None:
+            return [(None, {"fields": ("mac", "secret")})]
+        return [
+            (None, {"fields": ("mac", *self.editable)}),
+            (_("All that is known"), {"fields": self.readonly_fields, "classes": ["collapse"]}),
+        ]
+
+    def get_urls(self) -> list[URLPattern]:
+        show = self.admin_site.admin_view(self.charts)
+        return [path("<mac>/charts", show, name="gateways_gateway_charts"), *super().get_urls()]
+
+    def charts(self, request: HttpRequest, mac: str) -> HttpResponse:
+        """What a gateway told about itself, as JSON for the charts of its page."""
+        if not self.has_view_permission(request):
+            raise PermissionDenied
+        gateway = mac_or_404(mac)
+        return charts(
+            request,
+            default="week",
+            now=int(timezone.now().timestamp()),
+            draw=lambda since, until: selectors.status_history(
+                gateway, datetime.fromtimestamp(since, UTC)
+            ),
+        )
+
+    def change_view(
+        self, request: HttpRequest, object_id: str, form_url: str = "", extra_context: Any = None
+    ) -> HttpResponse:
+        gateway = self.get_object(request, object_id)
+        page = {"page": self._page(gateway)} if gateway else {}
+        return super().change_view(request, object_id, form_url, (extra_context or {}) | page)
+
+    def _page(self, gateway: Gateway) -> dict[str, Any]:
+        """What stands above the form. A fixed number of queries."""
+        now = timezone.now()
+        found = advice.about(gateway, now)
+        told = gateway.rejected_at and not any(
+            each.do == advice.remedy(gateway.rejection) for each in found
+        )
+        heard = Latest.objects.filter(gateway=gateway.mac).order_by("-rssi_dbm")[:HEARD_SHOWN]
+        return {
+            "advice": found,
+            "remedy": advice.remedy(gateway.rejection) if told else "",
+            "period": advice.period(gateway),
+            "policy": advice.policy(gateway),
+            "clock": self.clock(gateway),
+            "status": gateway.statuses.order_by("-received_at").defer("told").first(),
+            "resets": gateway.resets.order_by("-seen_at").defer("info")[:RECENT],
+            "credentials": Credential.objects.of(gateway).active(now).defer("secret", "digest"),
+            "served": gateway.servedconfiguration_set.order_by("-version").defer("document")[
+                :RECENT
+            ],
+            "heard": [(latest, advice.reception(latest.rssi_dbm)) for latest in heard],
+            "charts": reverse("admin:gateways_gateway_charts", args=[gateway.mac]),
+            "ranges": [("week", _("Week")), ("day", _("Day")), ("month", _("Month"))],
+        }
 
     def get_readonly_fields(self, request: HttpRequest, obj: Gateway | None = None) -> Any:
         return () if obj is None else ("mac", *self.readonly_fields)
@@ -243,6 +333,55 @@ class GatewayAdmin(AuditedAdmin[Gateway]):
         if gateway.whitelisted_at is None:
             self._whitelist(request, [gateway], form.cleaned_data)
         return redirect("admin:gateways_gateway_change", gateway.pk)
+
+    def get_actions_detail(self, request: HttpRequest, object_id: Any) -> Any:
+        """No way to whitelist what is whitelisted."""
+        found = super().get_actions_detail(request, object_id)  # type: ignore[misc]  # unfold's
+        gateway = self.get_object(request, str(object_id))
+        return found if gateway and not gateway.whitelisted_at else []
+
+    @action(  # type: ignore[untyped-decorator]  # unfold ships no types
+        description=_("Whitelist from CSV"), icon="upload_file", url_path="import",
+        permissions=["change"],
+    )  # fmt: skip
+    def import_csv(self, request: HttpRequest) -> HttpResponse:
+        """Ask for a list, show what it would do, and do that after another click."""
+        if sealed := request.POST.get("sealed"):
+            return self._import(request, decrypted(sealed))
+        form = ListForm(answered(request), request.FILES or None)
+        asked = partial(
+            self.ask, request, action="", chosen=[], title=gettext("Whitelist from CSV"),
+            template="admin/gateways/import.html",
+        )  # fmt: skip
+        if not form.is_valid():
+            return asked(form, button=gettext("Show what will happen"), explanation=LIST_HELP)
+        doing = sum(line.fate in (Fate.WHITELIST, Fate.NAME) for line in form.lines)
+        if not doing:
+            form.add_error(None, gettext("Nothing of this can be done."))
+            return asked(
+                form, button=gettext("Show what will happen"), explanation=LIST_HELP,
+                lines=form.lines,
+            )  # fmt: skip
+        return asked(
+            forms.Form(),
+            button=gettext("Do this"),
+            explanation=gettext("Nothing is done yet."),
+            lines=form.lines,
+            # What was shown is what is done; keys go through the page only encrypted.
+            sealed=fernet().encrypt(form.text.encode()).decode(),
+        )
+
+    def _import(self, request: HttpRequest, text: str) -> HttpResponse:
+        lines = lists.confirm(text, timezone.now())
+        done = [line for line in lines if line.fate == Fate.WHITELIST]
+        for line in done:
+            self.note(request, "Whitelisted from a list.", Gateway(mac=line.mac))
+        self.message_user(
+            request, gettext("%d gateways are whitelisted.") % len(done), messages.SUCCESS
+        )
+        if left := sum(line.fate == Fate.FAULT for line in lines):
+            self.message_user(request, gettext("%d lines were left out.") % left, messages.WARNING)
+        return redirect("admin:gateways_gateway_changelist")
 
     @admin.action(description="Blacklist (refuse its posts)", permissions=["change"])
     def blacklist(self, request: HttpRequest, queryset: QuerySet[Gateway]) -> None:

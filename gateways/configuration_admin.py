@@ -62,7 +62,7 @@ class GatewayForm(forms.ModelForm[Gateway]):
 
     class Meta:
         model = Gateway
-        fields = ("group", "policy", "period_s", "overrides")
+        fields = ("name", "group", "policy", "period_s", "overrides")
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
@@ -77,6 +77,8 @@ class GatewayForm(forms.ModelForm[Gateway]):
 class ServedConfigurationAdmin(ReadOnly, ModelAdmin[ServedConfiguration]):
     list_display = ("of", "version", "first_served_at", "last_served_at", "times")
     list_select_related = ("group",)
+    list_filter = ("group",)
+    search_fields = ("gateway__name", "group__name")
     ordering = ("-last_served_at",)
     fields = ("of", "version", "first_served_at", "last_served_at", "times", "content")
     readonly_fields = ("of", "content")

@@ -1,12 +1,13 @@
 """How the gateways fare, in a query for all of them."""
 
 from datetime import datetime, timedelta
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from django.db.models import Count, Q
 from django.utils.translation import gettext_lazy as _
 
-from gateways.models import SILENT_AFTER, Gateway
+from gateways.models import SILENT_AFTER, Gateway, GatewayStatus, IngestMinute
+from ruuvinet.lib.mac import Mac
 
 REFUSED_WITHIN = timedelta(hours=1)
 REFUSED = "refused"
@@ -31,6 +32,42 @@ def conditions(now: datetime) -> dict[str, Q]:
         Gateway.State.SILENT.value: whitelisted & ~heard,
         REFUSED: whitelisted & Q(rejected_at__gt=now - REFUSED_WITHIN),
     }
+
+
+def minutes(since: datetime) -> list[IngestMinute]:
+    """What came in each minute from `since` on, oldest first; none for a minute without posts."""
+    return list(IngestMinute.objects.filter(minute__gte=since).order_by("minute"))
+
+
+MAX_STATUSES = 2000  # of one chart; a gateway tells 744 in a month
+
+
+def status_history(gateway: Mac, since: datetime) -> list[dict[str, Any]]:
+    """What the gateway told about itself since then, as ruuvinet/console.js draws it. One query."""
+    fields = [field for field, *rest in _STATUS_LINES]
+    told = GatewayStatus.objects.filter(gateway=gateway, received_at__gte=since)
+    newest = told.order_by("-received_at").values_list("received_at", *fields)[:MAX_STATUSES]
+    columns = list(zip(*reversed(newest), strict=True))
+    if not columns:
+        return []
+    times = [int(at.timestamp()) for at in columns[0]]
+    return [
+        {
+            "name": str(name),
+            "unit": unit,
+            "t": times,
+            "mid": [None if value is None else round(value / divisor, 2) for value in values],
+        }
+        for (field, name, unit, divisor), values in zip(_STATUS_LINES, columns[1:], strict=True)
+    ]
+
+
+_STATUS_LINES: list[tuple[str, Any, str, int]] = [
+    ("sensors_seen", _("Sensors heard"), "", 1),
+    ("uptime_s", _("Uptime"), "h", 3600),
+    ("free_bytes", _("Free memory"), "kB", 1000),
+    ("connections_lost", _("Connections lost since its start"), "", 1),
+]
 
 
 class Fleet(NamedTuple):

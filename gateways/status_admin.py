@@ -3,19 +3,23 @@
 from django.contrib import admin
 from django.db.models import QuerySet
 from django.http import HttpRequest
+from django.utils.translation import gettext_lazy as _
 
-from accounts.console import ModelAdmin, ReadOnly
+from accounts.console import MacSearch, ModelAdmin, ReadOnly
 from gateways.models import GatewayReset, GatewayStatus
 from ruuvinet.lib.mac import Mac
 
 
 @admin.register(GatewayStatus)
-class GatewayStatusAdmin(ReadOnly, ModelAdmin[GatewayStatus]):
+class GatewayStatusAdmin(MacSearch, ReadOnly, ModelAdmin[GatewayStatus]):
     list_display = (
         "of", "received_at", "esp_firmware", "nrf_firmware", "uptime_s", "connection",
         "connections_lost", "free_bytes", "sensors_seen",
     )  # fmt: skip
-    list_filter = ("esp_firmware", "connection")
+    list_filter = ("connection",)
+    mac_field = "gateway"
+    search_fields = ("gateway__name", "esp_firmware")
+    search_help_text = _("an address, its last four digits, a name or a firmware")
     date_hierarchy = "received_at"
     ordering = ("-received_at",)
     show_full_result_count = False
@@ -35,9 +39,12 @@ class GatewayStatusAdmin(ReadOnly, ModelAdmin[GatewayStatus]):
 
 
 @admin.register(GatewayReset)
-class GatewayResetAdmin(ReadOnly, ModelAdmin[GatewayReset]):
+class GatewayResetAdmin(MacSearch, ReadOnly, ModelAdmin[GatewayReset]):
     list_display = ("of", "seen_at", "booted_at", "reason", "count", "first_line")
     list_filter = ("reason",)
+    mac_field = "gateway"
+    search_fields = ("gateway__name",)
+    search_help_text = _("an address, its last four digits or a name")
     ordering = ("-seen_at",)
     show_full_result_count = False
 

@@ -1,23 +1,25 @@
 """The first page of the console: whether all is well, and the way to what is not."""
 
 from collections.abc import Iterator
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 from typing import Any, NamedTuple
 
 from celery import current_app
 from django.conf import settings
-from django.http import HttpRequest
+from django.core.exceptions import PermissionDenied
+from django.http import HttpRequest, JsonResponse
 from django.template.defaultfilters import filesizeformat
 from django.urls import reverse
 from django.utils import timezone
-from django.utils.timesince import timesince
 from django.utils.translation import gettext as _
-from django.utils.translation import gettext_lazy
+from django.utils.translation import gettext_lazy, ngettext
 
 import alerts.selectors
 import gateways.selectors
+from accounts.console import charts
 from gateways.models import Gateway
 from ruuvinet.lib.database import size_bytes
+from ruuvinet.lib.words import ago
 
 WAITING_SHOWN = 5
 ALERTS_SHOWN = 5
@@ -53,12 +55,36 @@ def dashboard(request: HttpRequest, context: dict[str, Any]) -> dict[str, Any]:
     context["parts"] = _parts(now)
     if may("gateways.view_gateway"):
         strangers = Gateway.objects.strangers().order_by("-rejected_at")
-        context["waiting"] = strangers.only("mac", "rejected_at", "rejected_address")[
+        context["waiting"] = strangers.only("mac", "name", "rejected_at", "rejected_address")[
             :WAITING_SHOWN
         ]
     if may("alerts.view_alertevent"):
         context["open_events"] = alerts.selectors.open_events(ALERTS_SHOWN)
     return context
+
+
+def live(request: HttpRequest) -> JsonResponse:
+    """The readings of each minute of the last hour, also of minutes without any."""
+    if not request.user.has_perm("gateways.view_gateway"):
+        raise PermissionDenied
+    return charts(request, default="hour", now=int(timezone.now().timestamp()), draw=_readings)
+
+
+def _readings(since: int, until: int) -> list[dict[str, Any]]:
+    found = {
+        int(minute.minute.timestamp()): minute.readings
+        for minute in gateways.selectors.minutes(datetime.fromtimestamp(since, UTC))
+    }
+    times = list(range(since - since % 60 + 60, until, 60))
+    return [
+        {
+            "name": _("Readings a minute"),
+            "unit": "",
+            "kind": "bars",
+            "t": times,
+            "mid": [found.get(at, 0) for at in times],
+        }
+    ]
 
 
 def _numbers(now: datetime) -> Iterator[tuple[str, Number]]:
@@ -92,23 +118,16 @@ def _numbers(now: datetime) -> Iterator[tuple[str, Number]]:
         _("of the last day; %(sent)d arrived, %(waiting)d wait") % counts._asdict(),
     )  # fmt: skip
     backlog = alerts.selectors.backlog(now)
-    age = now - datetime.fromtimestamp(backlog.since, now.tzinfo) if backlog.since else None
+    since = datetime.fromtimestamp(backlog.since, UTC) if backlog.since else None
     yield "alerts.view_alertrule", Number(
-        _("Oldest unjudged reading"), _ago(age) if age else _("none"),
-        reverse("admin:alerts_alertrule_changelist") + "?judging=late", age is not None,
-        _("of %d sensors with rules") % backlog.sensors if age else _("all rules are up to date"),
+        _("Oldest unjudged reading"), ago(since, now) if since else _("none"),
+        reverse("admin:alerts_alertrule_changelist") + "?judging=late", since is not None,
+        _("of %d sensors with rules") % backlog.sensors if since else _("all rules are up to date"),
     )  # fmt: skip
     yield "sensors.view_latest", Number(
         _("Database"), filesizeformat(size_bytes()), reverse("admin:sensors_latest_changelist"),
         False, _("PostgreSQL") if not settings.EMBEDDED_DATABASE else _("SQLite"),
     )  # fmt: skip
-
-
-def _ago(age: timedelta) -> str:
-    if age < timedelta(minutes=1):
-        return _("%d s") % age.total_seconds()
-    now = timezone.now()
-    return timesince(now - age, now, depth=1)
 
 
 def _parts(now: datetime) -> list[Part]:
@@ -126,7 +145,7 @@ def _parts(now: datetime) -> list[Part]:
         _living(_("Worker and timetable"), now, pulse.swept_at, SWEEP_PATIENCE, no_tick),
         Part(
             _("Broker"),
-            _("unreachable") if waiting is None else _("%d messages wait") % waiting,
+            _("unreachable") if waiting is None else ngettext("%d message waits", "%d messages wait", waiting) % waiting,
             waiting is not None,
             _("Gateways do not notice; alerts wait until it is back."),
         ),
@@ -138,8 +157,8 @@ def _living(
 ) -> Part:
     if sign_at is None:
         return Part(name, _("no sign of life yet"), False, advice)
-    age = max(now - sign_at, timedelta())  # the heartbeats of other machines may be ahead
-    return Part(name, _("last sign of life %s ago") % _ago(age), age < patience, advice)
+    is_well = now - sign_at < patience
+    return Part(name, _("last sign of life %s") % ago(sign_at, now), is_well, advice)
 
 
 def broker_backlog() -> int | None:

@@ -137,6 +137,7 @@ TEMPLATES = [
 LANGUAGE_CODE = "en"
 TIME_ZONE = "UTC"
 USE_TZ = True
+FORMAT_MODULE_PATH = "ruuvinet.formats"
 STATIC_URL = "static/"
 WHITENOISE_USE_FINDERS = True  # straight from the packages: no collectstatic step
 

@@ -7,6 +7,7 @@ from django.views.generic import RedirectView
 from drf_spectacular.views import SpectacularJSONAPIView, SpectacularSwaggerView
 
 from ruuvinet.account_views import Verify, VerifyDelete
+from ruuvinet.dashboard import live
 from ruuvinet.sensor_views import Contest, SensorsDense, Unclaim, Unshare, Update
 from ruuvinet.views import health
 
@@ -35,6 +36,7 @@ urlpatterns = [
     path("api/schema", schema, name="schema"),
     path("api/docs", SpectacularSwaggerView.as_view()),
     path("admin", RedirectView.as_view(pattern_name="admin:index")),  # as people type it
+    path("admin/live", admin.site.admin_view(live), name="live"),
     path("admin/", admin.site.urls),
 ]
 handler400 = "ruuvinet.lib.api.bad_request"

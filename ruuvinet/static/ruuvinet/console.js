@@ -1,8 +1,9 @@
 // Charts of the console, drawn by Chart.js, which unfold brings. An element says what it shows:
 //   <div data-charts="/a/json/view" data-refresh="10">  asks again each 10 seconds
 //   <button data-range="week">                          inside of it: another span of time
-// The view answers {since, until, step, series: [{name, unit, kind, t, low, mid, high}]}; times are
-// Unix seconds. `low` and `high` are the smallest and largest values behind each of `mid`.
+// The view answers {since, until, series: [{name, unit, kind, t, low, mid, high}]}; times are Unix
+// seconds, shown in UTC as everywhere in the console. `low` and `high` are the smallest and largest
+// values behind each of `mid`; None is a gap, and none of `low` means that all values are shown.
 "use strict";
 
 (() => {
@@ -12,14 +13,14 @@
 
   function when(seconds, span) {
     const at = new Date(seconds * 1000);
-    const day = `${at.getDate()} ${at.toLocaleString("en", { month: "short" })}`;
-    if (span > 300 * DAY) return `${day} ${at.getFullYear()}`;
+    const day = `${at.getUTCDate()} ${at.toLocaleString("en", { month: "short", timeZone: "UTC" })}`;
+    if (span > 300 * DAY) return `${day} ${at.getUTCFullYear()}`;
     if (span > 3 * DAY) return day;
-    const time = `${pad(at.getHours())}:${pad(at.getMinutes())}`;
+    const time = `${pad(at.getUTCHours())}:${pad(at.getUTCMinutes())}`;
     return span > DAY ? `${day} ${time}` : time;
   }
 
-  const exactly = (seconds) => new Date(seconds * 1000).toLocaleString("sv").slice(0, 16);
+  const exactly = (seconds) => `${new Date(seconds * 1000).toISOString().slice(0, 16).replace("T", " ")} UTC`;
 
   const short = (value) => String(Math.round(value * 100) / 100);
 
@@ -30,22 +31,14 @@
     const { min, max } = scale;
     const wanted = Math.max(2, Math.floor(scale.width / 90));
     const step = STEPS.find((s) => (max - min) / s <= wanted) || STEPS.at(-1);
-    const zone = new Date(max * 1000).getTimezoneOffset() * 60;
     scale.ticks = [];
-    for (let t = Math.ceil((min - zone) / step) * step + zone; t <= max; t += step) {
+    for (let t = Math.ceil(min / step) * step; t <= max; t += step) {
       scale.ticks.push({ value: t });
     }
   }
 
-  function points(series, values) {
-    // A gap is a gap: nobody was heard, so no line may claim otherwise.
-    const found = [];
-    series.t.forEach((t, i) => {
-      if (i && series.gap && t - series.t[i - 1] > series.gap) found.push({ x: t - 1, y: null });
-      found.push({ x: t, y: values[i] });
-    });
-    return found;
-  }
+  // None is a gap, which stays one: nobody was heard, so no line may claim otherwise.
+  const points = (series, values) => series.t.map((t, i) => ({ x: t, y: values[i] }));
 
   function datasets(series) {
     const accent = style("--accent");
@@ -82,12 +75,13 @@
       },
       scales: {
         x: {
-          type: "linear", min: data.since, max: data.until, afterBuildTicks: ticks,
+          type: "linear", min: data.since, max: data.until, offset: false, afterBuildTicks: ticks,
           ticks: { color: colour, callback: (value) => when(value, span), maxRotation: 0, autoSkip: false },
           grid: { display: false },
         },
         y: {
-          beginAtZero: series.kind === "bars", grace: series.kind === "bars" ? 0 : "5%",
+          // What is never below zero needs no room there.
+          min: lowest(series) >= 0 && lowest(series) < highest(series) / 4 ? 0 : undefined, grace: "5%",
           ticks: { color: colour, maxTicksLimit: 5, precision: series.kind === "bars" ? 0 : undefined },
           grid: { color: style("--line") }, border: { display: false },
         },
@@ -102,12 +96,12 @@
     return [value, `from ${short(series.low[i])} to ${short(series.high[i])} ${series.unit}`];
   }
 
+  const lowest = (series) => Math.min(...(series.low || series.mid).filter((v) => v !== null));
+  const highest = (series) => Math.max(...(series.high || series.mid).filter((v) => v !== null));
+
   function summary(series) {
-    const values = series.mid.filter((value) => value !== null);
-    if (!values.length) return "";
-    const low = Math.min(...(series.low || series.mid).filter((v) => v !== null));
-    const high = Math.max(...(series.high || series.mid).filter((v) => v !== null));
-    return `${short(low)} to ${short(high)} ${series.unit}`;
+    const [low, high] = [short(lowest(series)), short(highest(series))];
+    return `${low === high ? low : `${low} to ${high}`} ${series.unit}`;
   }
 
   class Board {
