@@ -13,7 +13,6 @@ from django.utils.safestring import SafeString
 from django.utils.translation import gettext_lazy as _
 
 from accounts.console import (
-    AuditedAdmin,
     MacSearch,
     ModelAdmin,
     ReadOnly,
@@ -26,6 +25,7 @@ from ruuvinet.lib.api import DomainError
 from ruuvinet.lib.mac import Mac
 from sensors import pictures, quantities
 from sensors.charts import series
+from sensors.export_admin import ExportingAdmin
 from sensors.models import Access, Latest, PendingShare, Sensor, SensorSetting
 from sensors.services import claim_sensor
 
@@ -96,7 +96,7 @@ class SensorSettingInline(TabularInline[SensorSetting, Sensor]):
         return False
 
 
-class SensorAdmin(MacSearch, AuditedAdmin[Sensor]):
+class SensorAdmin(MacSearch, ExportingAdmin):
     """Registered by ruuvinet.admin, whose actions also touch alerts."""
 
     fields = (
@@ -149,7 +149,7 @@ class SensorAdmin(MacSearch, AuditedAdmin[Sensor]):
         """An owner gives a sensor up by unclaiming it, since much hangs on the claim."""
         if obj is None:
             return ("claimed_at",)
-        return ("mac", "claimed_at", *(("owner",) if obj.owner_id else ()))
+        return ("mac", "claimed_at", "exports", *(("owner",) if obj.owner_id else ()))
 
     def save_model(self, request: HttpRequest, obj: Sensor, form: Any, change: bool) -> None:
         """A new owner gets what a claim gives, but for the limits of the plan."""

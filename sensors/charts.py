@@ -59,13 +59,8 @@ def series(sensor: Sensor, *, since: int, until: int, buckets: int) -> Series:
     times, summaries = condense(
         [row[0] for row in rows], [row[3] for row in rows], bucket_s=bucket_s, gap_s=GAP_S
     )
-    offsets = {
-        "temperature_c": sensor.offset_temperature_c,
-        "humidity_pct": sensor.offset_humidity_pct,
-        "pressure_pa": sensor.offset_pressure_pa,
-    }
     lines = {
-        name: Line(*(_points(values, offsets.get(name, 0)) for values in summary))
+        name: Line(*(_points(values, sensor.offsets.get(name, 0)) for values in summary))
         for name, summary in summaries.items()
         if name not in _NOT_DRAWN
     }

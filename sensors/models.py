@@ -85,6 +85,15 @@ class Sensor(models.Model):
         return hmac.compare_digest(presented, self.secret_hash)
 
     @property
+    def offsets(self) -> dict[str, float]:
+        """What the owner adds to a reading, by the names of its fields."""
+        return {
+            "temperature_c": self.offset_temperature_c,
+            "humidity_pct": self.offset_humidity_pct,
+            "pressure_pa": self.offset_pressure_pa,
+        }
+
+    @property
     def fallback_name(self) -> str:
         return fallback_name(self.mac)
 

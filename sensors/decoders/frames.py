@@ -23,9 +23,10 @@ Numbers = NDArray[np.float64]
 Codes = NDArray[Any]
 Columns = dict[str, Numbers]
 
-# Every field of a reading that is a number or a flag, in the order of `Reading`.
-FIELDS = tuple(name for name, kind in get_type_hints(Reading).items() if str not in get_args(kind))
-FLAGS = frozenset(name for name, kind in get_type_hints(Reading).items() if bool in get_args(kind))
+_KINDS = {name: (get_args(kind) or (kind,))[0] for name, kind in get_type_hints(Reading).items()}
+# Every field of a reading that is a number or a flag, in the order of `Reading`, and its type.
+FIELDS: dict[str, type[float]] = {name: kind for name, kind in _KINDS.items() if kind is not str}
+FLAGS = frozenset(name for name, kind in FIELDS.items() if kind is bool)
 
 
 def decode(advertisements: Sequence[bytes]) -> Columns:
@@ -59,6 +60,20 @@ def decode(advertisements: Sequence[bytes]) -> Columns:
             if (value := getattr(reading, name)) is not None:
                 _column(columns, name, count)[row] = value
     return {name: columns[name] for name in FIELDS if name in columns and _some(columns[name])}
+
+
+def values(columns: Columns, name: str) -> list[float | None]:
+    """A column with the types of `Reading`, None where there is no value."""
+    kind = FIELDS[name]
+    return [None if value != value else kind(value) for value in columns[name].tolist()]
+
+
+def iso_times(times: Sequence[int]) -> list[str]:
+    """Unix seconds as `2026-04-01T18:51:15Z`."""
+    texts: list[str] = np.datetime_as_string(
+        np.array(times, "datetime64[s]"), timezone="UTC"
+    ).tolist()
+    return texts
 
 
 def _column(columns: Columns, name: str, count: int) -> Numbers:
