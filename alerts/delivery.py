@@ -28,6 +28,7 @@ from alerts.transports.fcm import FcmClient
 from alerts.transports.push import Push
 from alerts.transports.webhook import Webhook as WebhookTransport
 from alerts.words import Preferences
+from operations.services import add_totals
 from ruuvinet.lib.outbox import GIVE_UP_AFTER, LEASE, retry_delay
 
 log = logging.getLogger(__name__)
@@ -37,6 +38,11 @@ TAKEN_PER_SENDER = 4
 # Of the lease, that must be left when an attempt begins: otherwise another worker sends it too.
 MARGIN = LEASE / 4
 Channel, Status = Delivery.Channel, Delivery.Status
+# How the end of one attempt is counted.
+ENDS: dict[str, str] = {
+    Status.PENDING: "retried", Status.SENT: "sent", Status.FAILED: "failed",
+    Status.NOT_SENT: "not_sent",
+}  # fmt: skip
 
 
 @dataclass(frozen=True, slots=True)
@@ -109,6 +115,8 @@ def note(outcomes: Collection[Outcome], *, now: datetime) -> None:
         ],
         only="status = 'pending'",
     )
+    ends = Counter(f"{each.delivery.channel} {ENDS[each.status]}" for each in outcomes)
+    add_totals({("deliveries", end): count for end, count in ends.items()})
     for each in outcomes:
         if each.retires:
             _retire(each.delivery, each.text[:255], now)

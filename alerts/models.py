@@ -147,18 +147,6 @@ class EvaluationMark(models.Model):
         return f"{self.sensor} judged to {self.evaluated_to}"
 
 
-class Heartbeat(models.Model):
-    """When the timetable last had a worker do something: both live, and the broker between them."""
-
-    SWEEP = "sweep"
-
-    name = models.CharField(primary_key=True, max_length=16)
-    at = models.DateTimeField()
-
-    def __str__(self) -> str:
-        return f"{self.name} at {self.at:%Y-%m-%d %H:%M:%S}"
-
-
 class ListeningSpan(models.Model):
     """From when to when readings were taken in; Unix seconds (UTC). Spans may overlap.
 

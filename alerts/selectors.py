@@ -17,7 +17,6 @@ from alerts.models import (
     AlertRule,
     Delivery,
     EvaluationMark,
-    Heartbeat,
     ListeningSpan,
     PushToken,
     Webhook,
@@ -259,18 +258,10 @@ class AlertCounts(NamedTuple):
     failed: int
 
 
-class Pulse(NamedTuple):
-    """When each part gave its last sign of life; None: never."""
-
-    swept_at: datetime | None
-    listened_at: datetime | None
-
-
-def pulse() -> Pulse:
-    """Two queries."""
-    swept_at = Heartbeat.objects.filter(name=Heartbeat.SWEEP).values_list("at", flat=True).first()
+def listened_at() -> datetime | None:
+    """When readings were last taken in, give or take ten seconds. One query."""
     until = ListeningSpan.objects.aggregate(until=Max("until"))["until"]
-    return Pulse(swept_at, until and datetime.fromtimestamp(until, UTC))
+    return until and datetime.fromtimestamp(until, UTC)
 
 
 def alert_counts(now: datetime) -> AlertCounts:
@@ -298,7 +289,7 @@ def timeline(sensor: Mac, limit: int) -> list[AlertEvent]:
 
 def sensors_behind(now: datetime, *, limit: int) -> list[Mac]:
     """Sensors with enabled rules that were heard after what is judged: what wake-ups missed."""
-    return list(behind(now).order_by("measured_at").values_list("sensor", flat=True)[:limit])
+    return list(_behind(now).order_by("measured_at").values_list("sensor", flat=True)[:limit])
 
 
 class Backlog(NamedTuple):
@@ -315,15 +306,22 @@ def backlog(now: datetime) -> Backlog:
 
 
 def late(now: datetime) -> QuerySet[Latest]:
-    """Of `behind` those that no worker has just in its hands, with `judged_to`, Unix seconds."""
+    """Of `_behind` those that no worker has just in its hands, with `judged_to`, Unix seconds."""
     now_s = int(now.timestamp())
     mark = EvaluationMark.objects.filter(sensor=OuterRef("sensor")).values("evaluated_to")
     judged_to = Coalesce(Subquery(mark), F("measured_at"))
     waits = Q(measured_at__lt=now_s - LATE_AFTER_S) | Q(judged_to__lt=now_s - STUCK_AFTER_S)
-    return behind(now).annotate(judged_to=judged_to).filter(waits)
+    return _behind(now).annotate(judged_to=judged_to).filter(waits)
 
 
-def behind(now: datetime) -> QuerySet[Latest]:
+def evaluation_backlog(now: datetime) -> tuple[int, int]:
+    """How many sensors are heard and not judged yet, and for how many seconds the first of them."""
+    behind = _behind(now).aggregate(count=Count("sensor"), oldest=Min("measured_at"))
+    now_s = int(now.timestamp())
+    return behind["count"], max(0, now_s - (behind["oldest"] or now_s))
+
+
+def _behind(now: datetime) -> QuerySet[Latest]:
     """The newest readings of sensors with enabled rules that are not judged.
 
     Not those heard in a future that no gateway's clock explains: ours was set back since.

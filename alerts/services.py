@@ -19,7 +19,6 @@ from alerts.models import (
     AlertRule,
     Delivery,
     EvaluationMark,
-    Heartbeat,
     ListeningSpan,
     PushToken,
     Webhook,
@@ -238,11 +237,6 @@ def purge_events(at: datetime) -> int:
             Delivery.objects.filter(event__in=ids).delete()
             purged += AlertEvent.objects.filter(pk__in=ids).delete()[0]
     return purged
-
-
-def note_sweep(at: datetime) -> None:
-    """Say that the timetable's tick of each minute reached a worker at `at`."""
-    Heartbeat.objects.update_or_create(name=Heartbeat.SWEEP, defaults={"at": at})
 
 
 def note_listening(at: datetime) -> None:

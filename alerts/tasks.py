@@ -130,7 +130,6 @@ def deliver(*, channel: str = "", delivery_id: int = 0, **_newer: object) -> Non
 def sweep(**_newer: object) -> None:
     """Every minute: judge and send what a lost wake-up left behind."""
     now = timezone.now()
-    services.note_sweep(now)
     AlertEvent.objects.filter(rule=None, resolved_at=None).update(resolved_at=now)
     offline.forget_old_spans(now)
     _wake(delivery.due_channels(now))

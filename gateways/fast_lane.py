@@ -3,6 +3,7 @@
 import asyncio
 from collections.abc import Callable, Sequence
 from contextlib import suppress
+from time import perf_counter
 
 from gateways import networks
 from gateways.directory import Lookups
@@ -65,6 +66,7 @@ class FastLane:
             INGEST.refuse("queue_full")
             return refusal(QueueFull())
         self._in_hand += 1
+        began, in_hand = perf_counter(), self._in_hand
         try:
             accepted = await self._judge(request)
             await self._writer.write(accepted.post)
@@ -75,7 +77,8 @@ class FastLane:
             return refusal(error)
         finally:
             self._in_hand -= 1
-        INGEST.accept(readings=len(accepted.post.batch.receptions))
+        readings = len(accepted.post.batch.receptions)
+        INGEST.accept(readings=readings, took_s=perf_counter() - began, in_hand=in_hand)
         for note in accepted.notes:
             self._notes.note(note)
         return accepted.reply

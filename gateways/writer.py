@@ -17,6 +17,7 @@ from django.db import InterfaceError, OperationalError, connection, transaction
 from alerts.services import wake
 from gateways.services import note_accepted
 from gateways.shaping import Post
+from gateways.tally import INGEST
 from ruuvinet.lib.database import pipeline
 from ruuvinet.lib.mac import Mac
 from sensors.services import store
@@ -101,7 +102,7 @@ class Writer:
         if not batch:
             return []
         try:
-            return self._commit_again_if_lost([waiting.post for waiting in batch])
+            sensors = self._commit_again_if_lost([waiting.post for waiting in batch])
         except Unavailable as error:
             for waiting in batch:
                 waiting.error = error
@@ -113,6 +114,8 @@ class Writer:
                 return []
             # One of them is poisonous; the others must not suffer for it.
             return [sensor for waiting in batch for sensor in self._commit([waiting])]
+        INGEST.commit(len(batch))
+        return sensors
 
     def _commit_again_if_lost(self, posts: Sequence[Post]) -> list[Mac]:
         """Commit; on a lost connection once more on a new one. Raises Unavailable."""

@@ -584,15 +584,50 @@ OTHERS: dict[str, Any] = {
     "/health": {
         "get": {
             "operationId": "get_health",
-            "summary": "Whether requests are served and the database is up to date.",
+            "summary": "That a process answers.",
+            "tags": ["operation"],
+            "security": [],
+            "responses": {
+                "200": {
+                    "description": "it does",
+                    "content": {"application/json": {"schema": obj(status=const("ok"))}},
+                }
+            },
+        }
+    },
+    "/health/ready": {
+        "get": {
+            "operationId": "get_health_ready",
+            "summary": "Whether posts can be taken, and what is wrong with which part.",
             "tags": ["operation"],
             "security": [],
             "responses": {
                 status: {
                     "description": text,
-                    "content": {"application/json": {"schema": obj(status=TEXT)}},
+                    "content": {
+                        "application/json": {
+                            "schema": obj(
+                                status=one_of("ok", "impaired", "unready"), parts=mapping(TEXT)
+                            )
+                        }
+                    },
                 }
                 for status, text in (("200", "yes"), ("503", "no"))
+            },
+        }
+    },
+    "/metrics": {
+        "get": {
+            "operationId": "get_metrics",
+            "summary": "For Prometheus, in its text format; the token is METRICS_TOKEN.",
+            "tags": ["operation"],
+            "security": [{"token": []}],
+            "responses": {
+                "200": {"description": "metrics", "content": {"text/plain": {"schema": TEXT}}},
+                "401": {
+                    "description": "another token, or none",
+                    "content": {"application/json": {"schema": ref("Error")}},
+                },
             },
         }
     },

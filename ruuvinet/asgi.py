@@ -9,23 +9,30 @@ import asyncio
 import gc
 import logging
 import os
+import sys
 from datetime import UTC, datetime
 from typing import IO
 
 import django
+from django.core.exceptions import ImproperlyConfigured
 
 os.environ.setdefault("DJANGO_SETTINGS_MODULE", "ruuvinet.settings")
-django.setup()
+try:
+    django.setup()
+except ImproperlyConfigured as error:
+    # In a process of granian's no excepthook is asked.
+    sys.exit(f"Wrong settings: {error}")
 
 # Django must be set up before anything with models is imported.
-from django.conf import settings  # noqa: E402
+from django.conf import settings
 
-from gateways.fast_lane import FastLane  # noqa: E402
-from gateways.notifier import Notifier  # noqa: E402
-from gateways.record import Reply, Request, refuse  # noqa: E402
-from gateways.tally import INGEST  # noqa: E402
-from gateways.wire import MAX_BODY_BYTES  # noqa: E402
-from ruuvinet.lib.asgi import (  # noqa: E402
+from gateways.fast_lane import FastLane
+from gateways.notifier import Notifier
+from gateways.record import Reply, Request, refuse
+from gateways.tally import INGEST
+from gateways.wire import MAX_BODY_BYTES
+from ruuvinet.health import LIVE
+from ruuvinet.lib.asgi import (
     BodyTooLarge,
     BodyTooSlow,
     Disconnected,
@@ -36,7 +43,7 @@ from ruuvinet.lib.asgi import (  # noqa: E402
     read_body,
     send_whole,
 )
-from ruuvinet.lib.http import GATEWAY_PATHS, distrust_strangers  # noqa: E402
+from ruuvinet.lib.http import GATEWAY_PATHS, HEALTH_PATHS, distrust_strangers
 
 log = logging.getLogger(__name__)
 
@@ -45,6 +52,10 @@ PATIENCE_S = 60.0
 LARGEST_BYTES = 12_000_000  # a picture
 
 BLOCKED = refuse(403, "Forbidden.", "ER_FORBIDDEN")
+LIVE_HEADERS = [
+    (b"Content-Type", b"application/json"),
+    (b"Content-Length", str(len(LIVE)).encode()),
+]
 FAULT = refuse(500, "Internal error.", "ER_INTERNAL")
 
 
@@ -73,6 +84,9 @@ class Application:
         scope["headers"] = [
             item for item in scope["headers"] if b"_" not in item[0] or item[0] == b"ruuvi_gw_mac"
         ]
+        if scope["path"] in HEALTH_PATHS and scope["method"] in {"GET", "HEAD"}:
+            await send_whole(send, 200, LIVE_HEADERS, b"" if scope["method"] == "HEAD" else LIVE)
+            return
         is_gateway = scope["path"] in GATEWAY_PATHS and scope["method"] == "POST"
         try:
             await (self._fast_lane if is_gateway else self._slow_lane)(scope, receive, send)

@@ -95,7 +95,7 @@ def run(
     children: Sequence[Child], *, later: Sequence[Child] = (), stdout: OutputWrapper
 ) -> NoReturn:
     """Become the supervisor of `children`, and of `later` once the web server answers."""
-    probe = HealthProbe(local_host(), settings.PORT)
+    probe = HealthProbe(local_host(), settings.PORT, "/health/ready")
     # Started from another folder, granian and Celery would not find the project.
     path = [str(settings.BASE_DIR), os.environ.get("PYTHONPATH", "")]
     os.environ["PYTHONPATH"] = os.pathsep.join(filter(None, path))

@@ -11,6 +11,19 @@ app.config_from_object("django.conf:settings", namespace="CELERY")
 app.autodiscover_tasks()
 app.conf.beat_schedule = {
     # A tick that no worker took within its minute is dropped: the next one does its work.
+    # Each kind of worker has its own, to be seen at work: operations.models.Heartbeat.
+    "worker-alive": {
+        "task": "operations.note_alive",
+        "schedule": 60.0,
+        "kwargs": {"part": "worker"},
+        "options": {"expires": 55},
+    },
+    "delivery-worker-alive": {
+        "task": "operations.note_alive",
+        "schedule": 60.0,
+        "kwargs": {"part": "delivery worker"},
+        "options": {"expires": 55, "queue": "delivery"},
+    },
     "sweep": {"task": "alerts.sweep", "schedule": 60.0, "options": {"expires": 55}},
     "offline": {"task": "alerts.scan_offline", "schedule": 60.0, "options": {"expires": 55}},
     "accounts-sweep": {"task": "accounts.sweep", "schedule": 60.0, "options": {"expires": 55}},

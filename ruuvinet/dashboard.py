@@ -4,7 +4,6 @@ from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 from typing import Any, NamedTuple
 
-from celery import current_app
 from django.conf import settings
 from django.core.exceptions import PermissionDenied
 from django.http import HttpRequest, JsonResponse
@@ -18,13 +17,14 @@ import alerts.selectors
 import gateways.selectors
 from accounts.console import charts
 from gateways.models import Gateway
+from operations.models import Heartbeat
+from ruuvinet.health import HEARTBEAT_LATE, queue_lengths
 from ruuvinet.lib.database import size_bytes
 from ruuvinet.lib.words import ago
 
 WAITING_SHOWN = 5
 ALERTS_SHOWN = 5
-# The timetable's tick comes each minute, the web process listens each ten seconds.
-SWEEP_PATIENCE = timedelta(seconds=150)
+# The web process says that it listens each ten seconds.
 LISTENING_PATIENCE = timedelta(seconds=60)
 
 
@@ -131,25 +131,43 @@ def _numbers(now: datetime) -> Iterator[tuple[str, Number]]:
 
 
 def _parts(now: datetime) -> list[Part]:
-    pulse, waiting = alerts.selectors.pulse(), broker_backlog()
-    no_tick = (
-        _("Messages wait, so the worker is down: restart it.")
-        if waiting
-        else _("No tick came: restart the timetable (celery beat), then the worker.")
+    waiting = _waiting()
+    seen = dict(Heartbeat.objects.values_list("part", "at"))
+    beat = _living(
+        _("Timetable"), now, seen.get(Heartbeat.BEAT), HEARTBEAT_LATE,
+        _("Nothing happens by the clock. Look at the log of celery beat; restart it."),
+    )  # fmt: skip
+    worker_advice = (
+        _("Look at its log; restart it. Nothing is lost: the database knows what waits.")
+        if beat.is_well
+        else _("It gets its ticks from the timetable: restart that first.")
     )
     return [
         _living(
-            _("Ingest"), now, pulse.listened_at, LISTENING_PATIENCE,
+            _("Ingest"), now, alerts.selectors.listened_at(), LISTENING_PATIENCE,
             _("The web process takes nothing in. Look at its log; restart it."),
         ),
-        _living(_("Worker and timetable"), now, pulse.swept_at, SWEEP_PATIENCE, no_tick),
+        beat,
+        _living(
+            _("Worker: judging"), now, seen.get(Heartbeat.WORKER), HEARTBEAT_LATE, worker_advice
+        ),
+        _living(
+            _("Worker: delivery"), now, seen.get(Heartbeat.DELIVERY), HEARTBEAT_LATE, worker_advice
+        ),
         Part(
             _("Broker"),
-            _("unreachable") if waiting is None else ngettext("%d message waits", "%d messages wait", waiting) % waiting,
+            _("unreachable")
+            if waiting is None
+            else ngettext("%d message waits", "%d messages wait", waiting) % waiting,
             waiting is not None,
             _("Gateways do not notice; alerts wait until it is back."),
         ),
     ]  # fmt: skip
+
+
+def _waiting() -> int | None:
+    lengths = queue_lengths()
+    return None if lengths is None else sum(lengths.values())
 
 
 def _living(
@@ -157,20 +175,8 @@ def _living(
 ) -> Part:
     if sign_at is None:
         return Part(name, _("no sign of life yet"), False, advice)
-    is_well = now - sign_at < patience
+    is_well = now - sign_at <= patience
     return Part(name, _("last sign of life %s") % ago(sign_at, now), is_well, advice)
-
-
-def broker_backlog() -> int | None:
-    """How many messages wait for workers; None if the broker does not answer within a second."""
-    with current_app.connection_for_read() as connection:
-        faults: Any = (*connection.connection_errors, *connection.channel_errors)
-        try:
-            channel: Any = connection.channel()
-            queues = settings.CELERY_TASK_QUEUES
-            return sum(channel.queue_declare(queue.name).message_count for queue in queues)
-        except faults:
-            return None
 
 
 class Place(NamedTuple):

@@ -1,9 +1,12 @@
 """Settings: environment and `.env` in, typed values out. No other file reads the environment."""
 
 import os
+from collections.abc import Iterator
+from contextlib import contextmanager
 from datetime import timedelta
-from ipaddress import ip_network
+from ipaddress import IPv4Network, IPv6Network, ip_network
 from pathlib import Path
+from typing import Any
 from urllib.parse import urlsplit
 
 import django_stubs_ext
@@ -18,13 +21,50 @@ django_stubs_ext.monkeypatch()  # before any app is imported
 
 BASE_DIR = Path(__file__).resolve().parent.parent
 
-env = environ.FileAwareEnv()  # also reads NAME from the file that NAME_FILE names
+
+class _Env(environ.FileAwareEnv):  # type: ignore[misc]  # untyped; also reads the file in NAME_FILE
+    """Says in one line which variable is wrong: ruuvinet/__init__.py prints it."""
+
+    def get_value(self, var: str, *args: Any, **kwargs: Any) -> Any:
+        with _blaming(var):
+            return super().get_value(var, *args, **kwargs)
+
+
+@contextmanager
+def _blaming(name: str) -> Iterator[None]:
+    try:
+        yield
+    except (ValueError, KeyError, OSError, ImproperlyConfigured) as error:
+        text = f"{name} cannot be understood: {error}. See docs/settings.md"
+        raise ImproperlyConfigured(text) from error
+
+
+def _networks(name: str) -> list[IPv4Network | IPv6Network]:
+    texts = env.list(name, default=[])
+    with _blaming(name):
+        return [ip_network(text.strip()) for text in texts]
+
+
+def _database(url: str) -> dict[str, Any]:
+    """Not shown in errors: it may hold a password."""
+    with _blaming("DATABASE_URL"):
+        found: dict[str, Any] = env.db_url_config(url) if url.startswith(_DATABASES) else {}
+        if not found.get("NAME"):
+            raise ValueError("it is not of the form postgres://user:password@host/name")
+    return found
+
+
+_DATABASES = ("postgres://", "postgresql://", "sqlite://")
+
+env = _Env()
 if (BASE_DIR / ".env").is_file():
     env.read_env(BASE_DIR / ".env")
 
 DATA_DIR = Path(env.str("RUUVINET_DATA", default="") or BASE_DIR / "var").resolve()
 DATABASE_URL = env.str("DATABASE_URL", default="")
 REDIS_URL = env.str("REDIS_URL", default="")
+if REDIS_URL and not REDIS_URL.startswith(("redis://", "rediss://", "unix://")):
+    raise ImproperlyConfigured("REDIS_URL is not of the form redis://host/0. See docs/settings.md")
 
 if not DATABASE_URL:
     # The embedded set-up makes its own secrets; one with a database server must be given them,
@@ -43,11 +83,12 @@ SECRET_KEY = env.str("SECRET_KEY")
 ENCRYPTION_KEYS = env.list("ENCRYPTION_KEYS")
 INTERNAL_SECRET = env.str("INTERNAL_SECRET", default="")
 SHOP_SECRET = env.str("SHOP_SECRET", default="")
+METRICS_TOKEN = env.str("METRICS_TOKEN", default="")
 DEBUG = env.bool("DEBUG", default=False)
 
 # --- Internal API ------------------------------------------------------------------------
-INTERNAL_NETWORKS = [ip_network(n.strip()) for n in env.list("INTERNAL_NETWORKS", default=[])]
-SHOP_NETWORKS = [ip_network(n.strip()) for n in env.list("SHOP_NETWORKS", default=[])]
+INTERNAL_NETWORKS = _networks("INTERNAL_NETWORKS")
+SHOP_NETWORKS = _networks("SHOP_NETWORKS")
 INTERNAL_REFUSE_UNKNOWN_KEYS = env.bool("INTERNAL_REFUSE_UNKNOWN_KEYS", default=True)
 WHITELIST_SEEN_ONLY = env.bool("WHITELIST_SEEN_ONLY", default=False)
 AUDIT_RETENTION_DAYS = env.int("AUDIT_RETENTION_DAYS", default=365)
@@ -57,9 +98,10 @@ HOST: str = env.str("HOST", default="127.0.0.1")
 PORT = env.int("PORT", default=8000)
 _address = f"[{HOST}]" if ":" in HOST else HOST
 PUBLIC_URL = env.str("PUBLIC_URL", default=f"http://{_address}:{PORT}").rstrip("/")
-TRUSTED_PROXIES = [ip_network(n.strip()) for n in env.list("TRUSTED_PROXIES", default=[])]
+TRUSTED_PROXIES = _networks("TRUSTED_PROXIES")
 
-_public = urlsplit(PUBLIC_URL)
+with _blaming("PUBLIC_URL"):
+    _public = urlsplit(PUBLIC_URL)
 _https = _public.scheme == "https"
 # A home that opens HOST to its network without a PUBLIC_URL is reached by whatever address
 # the router handed out, which nobody can list here.
@@ -89,6 +131,7 @@ INSTALLED_APPS = [
     "sensors",
     "subscriptions",
     "accounts",
+    "operations",
     "unfold",  # before the admin, whose templates it replaces
     "django.contrib.admin",
     "django.contrib.auth",
@@ -143,9 +186,7 @@ WHITENOISE_USE_FINDERS = True  # straight from the packages: no collectstatic st
 
 # --- Database ----------------------------------------------------------------------------
 DEFAULT_AUTO_FIELD = "django.db.models.BigAutoField"
-DATABASES = {
-    "default": env.db_url_config(DATABASE_URL or f"sqlite:///{DATA_DIR / 'ruuvinet.sqlite3'}")
-}
+DATABASES = {"default": _database(DATABASE_URL or f"sqlite:///{DATA_DIR / 'ruuvinet.sqlite3'}")}
 EMBEDDED_DATABASE = DATABASES["default"]["ENGINE"] == "django.db.backends.sqlite3"
 if EMBEDDED_DATABASE:
     DATABASES["default"]["CONN_MAX_AGE"] = None
@@ -232,7 +273,8 @@ QUEUE_LIMIT = env.int("QUEUE_LIMIT", default=400)
 # --- Mail and push -----------------------------------------------------------------------
 # Without a mail server mails stay in the console, where a superuser may read them: accounts.mail.
 EMAIL_URL = env.str("EMAIL_URL", default="")
-vars().update(env.email_url("EMAIL_URL", default="dummymail://"))
+with _blaming("EMAIL_URL"):
+    vars().update(env.email_url("EMAIL_URL", default="dummymail://"))
 EMAIL_TIMEOUT = 20  # seconds; far below the lease of a mail
 DEFAULT_FROM_EMAIL = SERVER_EMAIL = env.str(
     "DEFAULT_FROM_EMAIL", default=f"Ruuvi <noreply@{_public.hostname or 'localhost'}>"
@@ -321,6 +363,7 @@ CORS_PREFLIGHT_MAX_AGE = 86400
 
 # --- Jobs --------------------------------------------------------------------------------
 CELERY_TASK_IGNORE_RESULT = True
+CELERY_BEAT_SCHEDULER = "operations.beat:Scheduler"
 # A worker serves both unless `-Q celery` or `-Q delivery` says otherwise: docs/reliability.md.
 CELERY_TASK_QUEUES = [Queue(name, routing_key=name) for name in ("celery", "delivery")]
 CELERY_TASK_ROUTES = {"alerts.deliver": {"queue": "delivery"}}
@@ -350,6 +393,9 @@ else:
     }
 
 # --- Log ---------------------------------------------------------------------------------
+LOG_LEVEL = env.str("LOG_LEVEL", default="INFO").upper()
+if LOG_LEVEL not in {"DEBUG", "INFO", "WARNING", "ERROR"}:
+    raise ImproperlyConfigured(f"LOG_LEVEL is {LOG_LEVEL!r}. Use DEBUG, INFO, WARNING or ERROR")
 LOGGING = {
     "version": 1,
     "disable_existing_loggers": False,
@@ -369,5 +415,5 @@ LOGGING = {
         "celery.worker.strategy": {"level": "WARNING"},
         "celery.app.trace": {"level": "WARNING"},
     },
-    "root": {"handlers": ["console"], "level": env.str("LOG_LEVEL", default="INFO")},
+    "root": {"handlers": ["console"], "level": LOG_LEVEL},
 }

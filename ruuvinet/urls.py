@@ -1,7 +1,7 @@
 """Every URL of RuuviNet."""
 
 from django.contrib import admin
-from django.urls import include, path
+from django.urls import include, path, re_path
 from django.views.decorators.cache import cache_page
 from django.views.generic import RedirectView
 from drf_spectacular.views import SpectacularJSONAPIView, SpectacularSwaggerView
@@ -9,7 +9,7 @@ from drf_spectacular.views import SpectacularJSONAPIView, SpectacularSwaggerView
 from ruuvinet.account_views import Verify, VerifyDelete
 from ruuvinet.dashboard import live
 from ruuvinet.sensor_views import Contest, SensorsDense, Unclaim, Unshare, Update
-from ruuvinet.views import health
+from ruuvinet.views import live, metrics, ready
 
 admin.site.index_title = "Dashboard"
 
@@ -32,7 +32,9 @@ urlpatterns = [
     path("unclaim", Unclaim.as_view()),
     path("unshare", Unshare.as_view()),
     path("update", Update.as_view()),
-    path("health", health),
+    re_path("^health/?$", live),
+    re_path("^health/ready/?$", ready),
+    re_path("^metrics/?$", metrics),
     path("api/schema", schema, name="schema"),
     path("api/docs", SpectacularSwaggerView.as_view()),
     path("admin", RedirectView.as_view(pattern_name="admin:index")),  # as people type it

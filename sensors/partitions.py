@@ -5,6 +5,7 @@ are refused, so that a closed partition can be put in order and later dropped wh
 """
 
 import logging
+import re
 
 from django.db import OperationalError, connection, transaction
 
@@ -44,3 +45,37 @@ def _make_partitions(now: int) -> None:
                     f"CREATE TABLE IF NOT EXISTS {table}_{start // WEEK_S} PARTITION OF {table} "
                     f"FOR VALUES FROM ({start}) TO ({start + WEEK_S})"
                 )
+
+
+def bounds() -> dict[str, list[tuple[int, int]]]:
+    """The partitions of each table as (start, end) in Unix seconds, in order; none on SQLite."""
+    if connection.vendor != "postgresql":
+        return {}
+    with connection.cursor() as cursor:
+        cursor.execute(_BOUNDS, [list(TABLES)])
+        found = [
+            (table, int(between[1]), int(between[2]))
+            for table, text in cursor.fetchall()
+            if (between := re.search(r"FROM \('?(-?\d+)'?\) TO \('?(-?\d+)'?\)", text))
+        ]
+    return {table: sorted(row[1:] for row in found if row[0] == table) for table in TABLES}
+
+
+_BOUNDS = """
+    SELECT parent.relname, pg_get_expr(child.relpartbound, child.oid)
+    FROM unnest(%s::text[]) AS name
+    JOIN pg_class AS parent ON parent.oid = to_regclass(name)
+    JOIN pg_inherits ON inhparent = parent.oid
+    JOIN pg_class AS child ON child.oid = inhrelid
+"""
+
+
+def covered_until(now: int) -> dict[str, int]:
+    """For each table until when readings of `now` and later find their partition, without a gap."""
+    until: dict[str, int] = {}
+    for table, partitions in bounds().items():
+        until[table] = now
+        for start, end in partitions:
+            if start <= until[table] < end:
+                until[table] = end
+    return until

@@ -40,6 +40,7 @@ ENVIRONMENT = {
     "ENCRYPTION_KEYS": urlsafe_b64encode(b"tests only".ljust(32, b".")).decode(),
     "INTERNAL_SECRET": "tests-only-internal",
     "SHOP_SECRET": "tests-only-shop",
+    "METRICS_TOKEN": "",
     "DEBUG": "false",
     "INTERNAL_NETWORKS": "",
     "SHOP_NETWORKS": "",

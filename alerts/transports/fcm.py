@@ -70,6 +70,10 @@ class FcmClient(FCMNotification):  # type: ignore[misc]  # the base is untyped
         )
         return str(reply["name"])
 
+    def sign_in(self) -> None:
+        """Fetch an access token, unless there is one. Raises DeliveryError."""
+        self._access()
+
     def send_request(
         self, payload: bytes | None = None, timeout: float | None = None
     ) -> requests.Response:

@@ -10,11 +10,12 @@ from django.middleware.common import CommonMiddleware
 
 # A gateway posts to whatever its owner typed: an address, a name of the home's router.
 GATEWAY_PATHS = {"/record", "/record/"}
-ANY_HOST_PATHS = GATEWAY_PATHS | {
-    "/status",
-    "/status/",
-    "/health",
-}  # which balancers ask by address
+# Balancers and Prometheus ask by address.
+HEALTH_PATHS = {"/health", "/health/"}
+ANY_HOST_PATHS = {
+    *GATEWAY_PATHS, "/status", "/status/",
+    *HEALTH_PATHS, "/health/ready", "/health/ready/", "/metrics", "/metrics/",
+}  # fmt: skip
 
 # By which a proxy that ends TLS tells what it knows of the client's certificate: SUCCESS when it is
 # good, its subject, and all of it as PEM in URL encoding. deploy/nginx/ruuvinet.conf sends them.

@@ -5,11 +5,13 @@ from datetime import datetime, timedelta
 from accounts import audit
 from accounts.models import AuditEntry, User
 from alerts.models import AlertEvent, AlertRule, Delivery, EvaluationMark, PushToken
-from alerts.services import note_listening, note_sweep
+from alerts.services import note_listening
 from gateways.credentials import make_credential
 from gateways.models import Gateway, GatewayReset, GatewayStatus, IngestMinute, NetworkRule
 from gateways.services import note_rejection, whitelist
 from gateways.simulator.world import Kind, World, freezer_mac, gateway_identities, sensor_identities
+from operations.models import Heartbeat
+from operations.services import note_alive
 from ruuvinet.lib.mac import Mac
 from sensors.partitions import ensure_partitions
 from sensors.services import Reception, claim_sensor, store
@@ -146,4 +148,5 @@ def _live(now: datetime) -> None:
             readings=posts * 6 + (minute * 7) % 5 if posts else 0, refused=minute % 20 == 0,
         )  # fmt: skip
     note_listening(now)
-    note_sweep(now)
+    for part in Heartbeat.PARTS:
+        note_alive(part, now)

@@ -66,9 +66,9 @@ class TestWithDatabaseServer:
         process = start(**POSTGRESQL, **given)
 
         assert process.returncode != 0
-        last_line = process.stderr.splitlines()[-1]
-        assert "ImproperlyConfigured" in last_line
-        assert missing in last_line
+        (line,) = process.stderr.splitlines()
+        assert line.startswith("Wrong settings: ")
+        assert missing in line
         assert not (project / "var").exists()
 
     def test_secrets_may_come_from_files(self, show, tmp_path):
@@ -216,3 +216,84 @@ def test_an_empty_value_means_unset(show):
 
     shown = ["PORT", "GATEWAY_RATE_S", "DEBUG", "PUBLIC_URL"]
     assert show(*shown, **empty) == show(*shown)
+
+
+# --- Said in one line ------------------------------------------------------------------------
+WRONG = {
+    "PORT": "abc",
+    "QUEUE_LIMIT": "many",
+    "DATABASE_URL": "postgres://u:very-private@host:abc/name",
+    "REDIS_URL": ":very-private@host",
+    "EMAIL_URL": "sntp://u:very-private@host",
+    "TRUSTED_PROXIES": "proxy.local",
+    "PUBLIC_URL": "http://[bad",
+    "LOG_LEVEL": "LOUD",
+}
+
+
+@pytest.mark.parametrize(("name", "value"), WRONG.items(), ids=WRONG)
+def test_a_wrong_setting_is_one_line_that_names_it_and_holds_no_secret(name, value, start):
+    process = start("PORT", **SECRETS, **{name: value})
+
+    assert process.returncode == 1
+    (line,) = process.stderr.splitlines()
+    assert line.startswith("Wrong settings: ")
+    assert name in line
+    assert "private" not in line
+
+
+@pytest.mark.parametrize("url", ["nonsense", "mysql://u:very-private@h/n", "postgres://h"])
+def test_an_odd_database_url_is_explained(url, start):
+    process = start("PORT", **SECRETS, DATABASE_URL=url)
+
+    (line,) = process.stderr.splitlines()
+    assert "postgres://user:password@host/name" in line
+    assert "private" not in line
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    "command",
+    [
+        ["manage.py", "check"],
+        ["manage.py", "serve"],
+        ["manage.py", "doctor"],
+        ["-m", "celery", "-A", "ruuvinet", "beat"],
+        ["-c", "import ruuvinet.asgi"],
+    ],
+    ids=lambda command: command[-1],
+)
+def test_every_command_says_so(command, tmp_path):
+    process = subprocess.run(
+        [sys.executable, *command],
+        cwd=ROOT,
+        env={**os.environ, "PORT": "abc", "RUUVINET_DATA": str(tmp_path)},
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=False,
+    )
+
+    assert process.returncode == 1
+    assert [line[:20] for line in process.stderr.splitlines()] == ["Wrong settings: PORT"]
+    assert process.stdout == ""
+
+
+def test_a_database_that_cannot_be_reached_is_one_line(tmp_path):
+    process = subprocess.run(
+        [sys.executable, "manage.py", "showmigrations"],
+        cwd=ROOT,
+        env={
+            **os.environ,
+            "DATABASE_URL": "postgres://u:very-private@127.0.0.1:1/name",
+            "RUUVINET_DATA": str(tmp_path),
+        },
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=False,
+    )
+
+    (line,) = process.stderr.splitlines()
+    assert line.startswith("The database cannot be reached: ")
+    assert "private" not in line
