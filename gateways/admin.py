@@ -73,7 +73,7 @@ class WhitelistForm(forms.ModelForm[Gateway]):
         """A gateway that has knocked has a row already, which whitelisting takes over."""
 
 
-LIST_HELP = _(
+LIST_HELP = (
     "Each line is an address, the key printed on the bottom of the gateway, and perhaps a name, "
     "separated by commas. You see what will happen before anything does."
 )
@@ -354,12 +354,14 @@ class GatewayAdmin(MacSearch, AuditedAdmin[Gateway]):
             template="admin/gateways/import.html",
         )  # fmt: skip
         if not form.is_valid():
-            return asked(form, button=gettext("Show what will happen"), explanation=LIST_HELP)
+            return asked(
+                form, button=gettext("Show what will happen"), explanation=gettext(LIST_HELP)
+            )
         doing = sum(line.fate in (Fate.WHITELIST, Fate.NAME) for line in form.lines)
         if not doing:
             form.add_error(None, gettext("Nothing of this can be done."))
             return asked(
-                form, button=gettext("Show what will happen"), explanation=LIST_HELP,
+                form, button=gettext("Show what will happen"), explanation=gettext(LIST_HELP),
                 lines=form.lines,
             )  # fmt: skip
         return asked(
@@ -373,9 +375,9 @@ class GatewayAdmin(MacSearch, AuditedAdmin[Gateway]):
 
     def _import(self, request: HttpRequest, text: str) -> HttpResponse:
         lines = lists.confirm(text, timezone.now())
-        done = [line for line in lines if line.fate == Fate.WHITELIST]
-        for line in done:
-            self.note(request, "Whitelisted from a list.", Gateway(mac=line.mac))
+        done = [line.mac for line in lines if line.mac and line.fate == Fate.WHITELIST]
+        for mac in done:
+            self.note(request, "Whitelisted from a list.", Gateway(mac=mac))
         self.message_user(
             request, gettext("%d gateways are whitelisted.") % len(done), messages.SUCCESS
         )

@@ -65,7 +65,8 @@ def _about_state(gateway: Gateway, now: datetime) -> Advice:
             )
         case Gateway.State.SILENT:
             return Advice(
-                _("It is silent: its last accepted post came %s.") % ago(gateway.last_seen_at, now),
+                _("It is silent: its last accepted post came %s.")
+                % ago(gateway.last_seen_at or now, now),
                 _("Check its power and its network. It keeps no readings while it is cut off."),
                 is_bad=True,
             )
@@ -90,7 +91,7 @@ def _about_rejection(gateway: Gateway, now: datetime) -> Advice:
 
 def remedy(rejection: str) -> str:
     """What to do about posts that are refused for this reason; empty for none."""
-    return {
+    remedies: dict[str, str] = {
         _Rejection.UNKNOWN: _("Whitelist the gateway, if it is yours."),
         _Rejection.UNSIGNED: _(
             "Its posts carry no signature. Update its firmware, which signs each post; or give its "
@@ -113,7 +114,8 @@ def remedy(rejection: str) -> str:
             "Its policy wants a client certificate. Check that the proxy asks for one, that it has "
             "not expired, and that its fingerprint or subject is among the credentials."
         ),
-    }.get(_Rejection(rejection) if rejection else None, "")
+    }
+    return remedies.get(rejection, "")
 
 
 def period(gateway: Gateway) -> str:
@@ -128,10 +130,10 @@ def period(gateway: Gateway) -> str:
 def policy(gateway: Gateway) -> str:
     """What its posts must present, and who says so."""
     if gateway.policy:
-        return _("%s, its own") % Policy(gateway.policy).label
+        return str(_("%s, its own") % Policy(gateway.policy).label)
     if gateway.group and gateway.group.policy:
-        return _("%s, from its group") % Policy(gateway.group.policy).label
-    return _("%s, from the settings") % Policy(settings.GATEWAY_POLICY).label
+        return str(_("%s, from its group") % Policy(gateway.group.policy).label)
+    return str(_("%s, from the settings") % Policy(settings.GATEWAY_POLICY).label)
 
 
 def reception(rssi_dbm: int) -> str:

@@ -56,7 +56,9 @@ def confirm(text: str, at: datetime) -> list[Line]:
     lines = preview(text)
     secrets = {line.mac: line.key for line in lines if line.mac and line.fate == Fate.WHITELIST}
     whitelist_new(secrets=secrets, at=at)
-    names = {line.mac: line.name for line in lines if line.fate != Fate.FAULT and line.name}
+    names = {
+        line.mac: line.name for line in lines if line.mac and line.fate != Fate.FAULT and line.name
+    }
     named = list(Gateway.objects.filter(mac__in=names).only("mac", "name"))
     for gateway in named:
         gateway.name = names[gateway.mac]

@@ -126,8 +126,24 @@ def _numbers(now: datetime) -> Iterator[tuple[str, Number]]:
     )  # fmt: skip
     yield "sensors.view_latest", Number(
         _("Database"), filesizeformat(size_bytes()), reverse("admin:sensors_latest_changelist"),
-        False, _("PostgreSQL") if not settings.EMBEDDED_DATABASE else _("SQLite"),
+        False, _retention(),
     )  # fmt: skip
+
+
+def _retention() -> str:
+    # The upkeep of history brings these settings; without them nothing is ever dropped.
+    dense_days = getattr(settings, "DENSE_RETENTION_DAYS", 0)
+    sparse_days = getattr(settings, "SPARSE_RETENTION_DAYS", 0)
+    if not dense_days and not sparse_days:
+        return _("all history is kept")
+    return _("each minute kept %(dense)s, each quarter of an hour %(sparse)s") % {
+        "dense": _days(dense_days),
+        "sparse": _days(sparse_days),
+    }
+
+
+def _days(days: int) -> str:
+    return ngettext("%d day", "%d days", days) % days if days else _("for good")
 
 
 def _parts(now: datetime) -> list[Part]:
@@ -242,7 +258,8 @@ def navigation(request: HttpRequest) -> list[dict[str, Any]]:
         items = [_item(request, place) for place in places if _may_see(request, place)]
         if items:
             groups.append({"title": title, "items": items, "collapsible": True})
-    return groups
+    help_ = {"title": _l("Ruuvi's words"), "icon": "menu_book", "link": reverse("words")}
+    return [*groups, {"title": None, "items": [help_], "separator": True}]
 
 
 def _may_see(request: HttpRequest, place: Place) -> bool:

@@ -7,7 +7,8 @@ from django.views.generic import RedirectView
 from drf_spectacular.views import SpectacularJSONAPIView, SpectacularSwaggerView
 
 from ruuvinet.account_views import Verify, VerifyDelete
-from ruuvinet.dashboard import live
+from ruuvinet.dashboard import live as dashboard_live
+from ruuvinet.glossary import words
 from ruuvinet.sensor_views import Contest, SensorsDense, Unclaim, Unshare, Update
 from ruuvinet.views import live, metrics, ready
 
@@ -38,7 +39,8 @@ urlpatterns = [
     path("api/schema", schema, name="schema"),
     path("api/docs", SpectacularSwaggerView.as_view()),
     path("admin", RedirectView.as_view(pattern_name="admin:index")),  # as people type it
-    path("admin/live", admin.site.admin_view(live), name="live"),
+    path("admin/words", admin.site.admin_view(words), name="words"),
+    path("admin/live", admin.site.admin_view(dashboard_live), name="live"),
     path("admin/", admin.site.urls),
 ]
 handler400 = "ruuvinet.lib.api.bad_request"
