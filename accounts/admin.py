@@ -10,10 +10,12 @@ from django.db.models import QuerySet
 from django.http import HttpRequest
 from django.utils import timezone
 from django.utils.html import format_html
+from django.utils.translation import gettext_lazy as _
+from unfold.decorators import display
 from unfold.forms import AdminPasswordChangeForm, UserChangeForm, UserCreationForm
 
 from accounts import mail
-from accounts.console import AuditedAdmin, ModelAdmin, ReadOnly
+from accounts.console import STATUS_COLOURS, AuditedAdmin, ModelAdmin, ReadOnly
 from accounts.models import AccessToken, AuditEntry, OutgoingMail, User, UserSetting
 
 
@@ -110,7 +112,7 @@ class UserSettingAdmin(ModelAdmin[UserSetting]):
 class OutgoingMailAdmin(ModelAdmin[OutgoingMail]):
     """What became of mails. Without a mail server a superuser may read those that hold a code."""
 
-    list_display = ("address", "template", "status", "outcome", "attempts", "created_at", "sent_at")
+    list_display = ("address", "template", "state", "outcome", "attempts", "created_at", "sent_at")
     list_filter = ("status", "template")
     search_fields = ("address",)
     ordering = ("-created_at",)
@@ -139,6 +141,12 @@ class OutgoingMailAdmin(ModelAdmin[OutgoingMail]):
     def get_fields(self, request: HttpRequest, obj: OutgoingMail | None = None) -> Any:
         shown: Any = self.fields
         return ["text", *shown] if obj and _may_read(request, obj) else shown
+
+    @display(  # type: ignore[untyped-decorator]  # unfold ships no types
+        description=_("status"), ordering="status", label=STATUS_COLOURS
+    )
+    def state(self, obj: OutgoingMail) -> tuple[str, str]:
+        return obj.status, obj.get_status_display()
 
     @admin.display(description="text")
     def text(self, obj: OutgoingMail) -> str:

@@ -39,6 +39,7 @@ else:
 
 
 __all__ = [
+    "STATUS_COLOURS",
     "AuditedAdmin",
     "MacSearch",
     "ModelAdmin",
@@ -140,6 +141,10 @@ class AuditedAdmin(ModelAdmin[ModelT]):
                 **more,
             },
         )
+
+
+# Of deliveries and mails, by their status.
+STATUS_COLOURS = {"sent": "success", "failed": "danger", "pending": "info"}
 
 
 class MacSearch:

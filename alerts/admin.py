@@ -15,8 +15,10 @@ from django.utils import timezone
 from django.utils.html import format_html
 from django.utils.translation import gettext
 from django.utils.translation import gettext_lazy as _
+from unfold.decorators import display
 
 from accounts.console import (
+    STATUS_COLOURS,
     AuditedAdmin,
     MacSearch,
     ModelAdmin,
@@ -221,7 +223,7 @@ class DeliveryAdmin(ReadOnly, ModelAdmin[Delivery]):
     list_display = (
         "__str__",
         "of_event",
-        "status",
+        "state",
         "outcome",
         "attempts",
         "sent_at",
@@ -241,6 +243,12 @@ class DeliveryAdmin(ReadOnly, ModelAdmin[Delivery]):
     )
     ordering = ("-created_at",)
     actions = ("retry_now",)
+
+    @display(  # type: ignore[untyped-decorator]  # unfold ships no types
+        description=_("status"), ordering="status", label=STATUS_COLOURS
+    )
+    def state(self, delivery: Delivery) -> tuple[str, str]:
+        return delivery.status, delivery.get_status_display()
 
     @admin.display(description="event")
     def of_event(self, delivery: Delivery) -> str:

@@ -40,8 +40,9 @@ def settle(now: datetime) -> None:
 
 
 def _let_in(now: datetime) -> None:
-    for mac, key in GATEWAYS[:4]:
+    for (mac, key), name in zip(GATEWAYS, ("Kitchen", "Garage", "Stable", "Office"), strict=False):
         whitelist(mac=mac, secret=key, at=now - timedelta(days=40))
+        Gateway.objects.filter(mac=mac).update(name=name)
     seen = Gateway.objects.filter(mac__in=[KITCHEN, GARAGE])
     seen.update(last_seen_at=now - timedelta(seconds=40), last_address="192.168.1.20")
     Gateway.objects.filter(mac=STABLE).update(

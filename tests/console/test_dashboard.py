@@ -14,7 +14,7 @@ from accounts.models import User
 from alerts.models import AlertEvent, AlertRule, Delivery, EvaluationMark
 from alerts.selectors import backlog
 from alerts.services import note_listening
-from gateways.models import Gateway
+from gateways.models import Gateway, IngestMinute
 from gateways.services import blacklist, note_rejection, whitelist
 from operations.models import Heartbeat
 from operations.services import note_alive
@@ -169,3 +169,41 @@ def test_no_page_of_the_console_may_run_what_does_not_come_from_here(admin_clien
 
 def test_only_the_console_may_make_functions_from_text(client):
     assert "Content-Security-Policy" not in client.get("/health").headers
+
+
+def test_the_live_chart_has_a_bar_for_each_minute_also_for_quiet_ones(
+    admin_client, django_assert_num_queries
+):
+    minute = timezone.now().replace(second=0, microsecond=0) - timedelta(minutes=5)
+    for posts, at in ((2, minute), (9, minute - timedelta(hours=2))):
+        IngestMinute.objects.create(minute=at, posts=posts, readings=6 * posts, refused=0)
+    with django_assert_num_queries(3):
+        (bars,) = admin_client.get(reverse("live")).json()["series"]
+    assert dict(zip(bars["t"], bars["mid"], strict=True))[int(minute.timestamp())] == 12
+    assert sum(bars["mid"]) == 12
+    assert 59 <= len(bars["t"]) <= 60
+
+
+def test_the_live_chart_is_for_those_who_may_see_gateways(client, django_user_model):
+    assert client.get(reverse("live")).status_code == 302
+    client.force_login(django_user_model.objects.create_user("viewer@example.com", is_staff=True))
+    assert client.get(reverse("live")).status_code == 403
+
+
+@pytest.mark.parametrize(
+    ("dense_days", "sparse_days", "told"),
+    [
+        (0, 0, "all history is kept"),
+        (90, 0, "each minute kept 90 days, each quarter of an hour for good"),
+        (1, 3650, "each minute kept 1 day, each quarter of an hour 3650 days"),
+    ],
+)
+def test_it_says_how_long_history_is_kept(admin_client, settings, dense_days, sparse_days, told):
+    settings.DENSE_RETENTION_DAYS, settings.SPARSE_RETENTION_DAYS = dense_days, sparse_days
+    assert numbers(admin_client)["Database"].hint == told
+
+
+def test_every_word_of_ruuvi_is_explained(admin_client):
+    page = admin_client.get(reverse("words")).content.decode()
+    for word in ("Whitelist", "Claim", "Share", "Dense and sparse", "Movement counter"):
+        assert f"<dt>{word}</dt>" in page
