@@ -1,6 +1,6 @@
 """What pages of the console share: their dress, the audit trail, actions that ask first."""
 
-from collections.abc import Callable, Collection, Iterable
+from collections.abc import Callable, Collection, Iterable, Sequence
 from string import hexdigits
 from typing import TYPE_CHECKING, Any, TypeVar
 
@@ -69,9 +69,6 @@ def dress(fields: Iterable[forms.Field]) -> None:
 
 class AuditedAdmin(ModelAdmin[ModelT]):
     """Whatever Django notes in its own history, which knows no address, is in the trail too."""
-
-    list_filter_submit = False
-    list_filter_sheet = False  # filters stand beside the list, or below it on a phone
 
     def get_form(
         self, request: HttpRequest, obj: Any = None, change: bool = False, **kw: Any
@@ -191,14 +188,15 @@ SPANS_S = {"hour": 3600, "day": 86400, "week": 7 * 86400, "month": 31 * 86400, "
 
 
 def charts(
-    request: HttpRequest, *, default: str, now: int, draw: Callable[[int, int], list[Any]]
+    request: HttpRequest, *, spans: Sequence[str], now: int, draw: Callable[[int, int], list[Any]]
 ) -> JsonResponse:
     """What ruuvinet/console.js draws: `draw(since, until)` for the span that is asked for.
 
-    Times are Unix seconds (UTC). A span that nobody offers is `default`, one of SPANS_S.
+    Times are Unix seconds (UTC). `spans` are those of SPANS_S that may be asked for; whoever asks
+    for none of them gets the first.
     """
-    span_s = SPANS_S.get(request.GET.get("range", ""), SPANS_S[default])
-    since = now - span_s
+    asked = request.GET.get("range", "")
+    since = now - SPANS_S[asked if asked in spans else spans[0]]
     return JsonResponse({"since": since, "until": now, "series": draw(since, now)})
 
 

@@ -44,6 +44,7 @@ KEY_HELP = (
 
 HEARD_SHOWN = 100  # as many as a gateway posts at once
 RECENT = 5
+SPANS = {"week": _("Week"), "day": _("Day"), "month": _("Month")}
 MAX_LIST_BYTES = 500_000
 
 
@@ -217,7 +218,7 @@ class GatewayAdmin(MacSearch, AuditedAdmin[Gateway]):
         gateway = mac_or_404(mac)
         return charts(
             request,
-            default="week",
+            spans=list(SPANS),
             now=int(timezone.now().timestamp()),
             draw=lambda since, until: selectors.status_history(
                 gateway, datetime.fromtimestamp(since, UTC)
@@ -253,7 +254,7 @@ class GatewayAdmin(MacSearch, AuditedAdmin[Gateway]):
             ],
             "heard": [(latest, advice.reception(latest.rssi_dbm)) for latest in heard],
             "charts": reverse("admin:gateways_gateway_charts", args=[gateway.mac]),
-            "ranges": [("week", _("Week")), ("day", _("Day")), ("month", _("Month"))],
+            "ranges": SPANS.items(),
         }
 
     def get_readonly_fields(self, request: HttpRequest, obj: Gateway | None = None) -> Any:

@@ -67,7 +67,7 @@ def live(request: HttpRequest) -> JsonResponse:
     """The readings of each minute of the last hour, also of minutes without any."""
     if not request.user.has_perm("gateways.view_gateway"):
         raise PermissionDenied
-    return charts(request, default="hour", now=int(timezone.now().timestamp()), draw=_readings)
+    return charts(request, spans=["hour"], now=int(timezone.now().timestamp()), draw=_readings)
 
 
 def _readings(since: int, until: int) -> list[dict[str, Any]]:

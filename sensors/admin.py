@@ -29,6 +29,7 @@ from sensors.export_admin import ExportingAdmin
 from sensors.models import Access, Latest, PendingShare, Sensor, SensorSetting
 from sensors.services import claim_sensor
 
+SPANS = {"day": _("Day"), "week": _("Week"), "month": _("Month"), "year": _("Year")}
 BUCKETS = 300  # of a chart: about as many as a screen shows side by side
 
 
@@ -43,12 +44,7 @@ def sensor_page(mac: Mac) -> dict[str, Any]:
         "values": quantities.values(reading, sensor) if reading else [],
         "accesses": Access.objects.filter(sensor=mac).select_related("user"),
         "charts": reverse("admin:sensors_sensor_charts", args=[mac]),
-        "ranges": [
-            ("day", _("Day")),
-            ("week", _("Week")),
-            ("month", _("Month")),
-            ("year", _("Year")),
-        ],
+        "ranges": SPANS.items(),
     }
 
 
@@ -129,7 +125,7 @@ class SensorAdmin(MacSearch, ExportingAdmin):
         sensor = Sensor.objects.filter(mac=address).first() or Sensor(mac=address)
         return charts(
             request,
-            default="day",
+            spans=list(SPANS),
             now=int(timezone.now().timestamp()),
             draw=lambda since, until: quantities.drawn(
                 series(sensor, since=since, until=until, buckets=BUCKETS)

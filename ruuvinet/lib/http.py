@@ -113,7 +113,7 @@ class ConsolePolicyMiddleware:
     def __init__(self, get_response: Callable[[HttpRequest], HttpResponse]) -> None:
         self.get_response = get_response
         # Pictures of sensors may lie in a bucket, whose address only its storage knows.
-        pictures = "https:" if settings.PICTURE_STORAGE else settings.PUBLIC_URL
+        pictures = "https:" if settings.PICTURE_STORAGE else settings.CSRF_TRUSTED_ORIGINS[0]
         self.policy = (
             "default-src 'self'; script-src 'self' 'unsafe-eval'; "
             f"style-src 'self' 'unsafe-inline'; img-src 'self' data: {pictures}; "

@@ -7,6 +7,7 @@ import pytest
 from axes.models import AccessAttempt, AccessFailureLog, AccessLog
 from django.contrib import admin
 from django.contrib.auth.models import Group
+from django.test import RequestFactory
 from django.urls import reverse
 from django.utils import timezone
 
@@ -142,4 +143,18 @@ def test_every_page_of_a_row_opens(admin_client, page):
     add_row()
     row = PAGES[page].objects.order_by("-pk").first()
     url = reverse(f"admin:{page}_change", args=[row.pk])
+    assert admin_client.get(url).status_code == 200
+
+
+@pytest.mark.parametrize("page", PAGES)
+def test_every_form_for_a_new_row_opens_or_is_refused(admin_client, page):
+    status = admin_client.get(reverse(f"admin:{page}_add")).status_code
+    request = RequestFactory().get("/")
+    request.user = User.objects.get(email="admin@example.com")
+    may_add = admin.site._registry[PAGES[page]].has_add_permission(request)
+    assert status == (200 if may_add else 403)
+
+
+def test_a_persons_password_can_be_changed(admin_client, admin_user):
+    url = reverse("admin:auth_user_password_change", args=[admin_user.pk])
     assert admin_client.get(url).status_code == 200
