@@ -130,10 +130,10 @@ def period(gateway: Gateway) -> str:
 def policy(gateway: Gateway) -> str:
     """What its posts must present, and who says so."""
     if gateway.policy:
-        return str(_("%s, its own") % Policy(gateway.policy).label)
+        return _("%s, its own") % gateway.get_policy_display()
     if gateway.group and gateway.group.policy:
-        return str(_("%s, from its group") % Policy(gateway.group.policy).label)
-    return str(_("%s, from the settings") % Policy(settings.GATEWAY_POLICY).label)
+        return _("%s, from its group") % gateway.group.get_policy_display()
+    return _("%s, from the settings") % str(Policy(settings.GATEWAY_POLICY).label)
 
 
 def reception(rssi_dbm: int) -> str:
