@@ -124,7 +124,8 @@ def period(gateway: Gateway) -> str:
         return _("%d s, its own") % gateway.period_s
     if gateway.group and gateway.group.period_s:
         return _("%(period)d s, from its group") % {"period": gateway.group.period_s}
-    return _("%d s, from the settings") % settings.GATEWAY_RATE_S
+    rate_s: int = settings.GATEWAY_RATE_S
+    return _("%d s, from the settings") % rate_s
 
 
 def policy(gateway: Gateway) -> str:
