@@ -3,19 +3,23 @@ from typing import Any
 from django import forms
 from django.conf import settings
 from django.contrib import admin
+from django.contrib.auth.admin import GroupAdmin as DjangoGroupAdmin
 from django.contrib.auth.admin import UserAdmin as DjangoUserAdmin
-from django.contrib.auth.forms import AdminUserCreationForm
+from django.contrib.auth.models import Group
 from django.db.models import QuerySet
 from django.http import HttpRequest
 from django.utils import timezone
 from django.utils.html import format_html
+from django.utils.translation import gettext_lazy as _
+from unfold.decorators import display
+from unfold.forms import AdminPasswordChangeForm, UserChangeForm, UserCreationForm
 
 from accounts import mail
-from accounts.console import AuditedAdmin, ReadOnly
+from accounts.console import STATUS_COLOURS, AuditedAdmin, ModelAdmin, ReadOnly
 from accounts.models import AccessToken, AuditEntry, OutgoingMail, User, UserSetting
 
 
-class NewUserForm(AdminUserCreationForm[User]):
+class NewUserForm(UserCreationForm):  # type: ignore[misc]  # unfold ships no types
     class Meta:
         model = User
         fields = ("email",)
@@ -33,7 +37,9 @@ class UserAdmin(AuditedAdmin[User], DjangoUserAdmin[User]):
         found, counts, missing, protected = super().get_deleted_objects(objs, request)
         return found, counts, set() if request.user.is_superuser else missing, protected
 
+    form = UserChangeForm
     add_form = NewUserForm
+    change_password_form = AdminPasswordChangeForm
     add_fieldsets = (
         (
             None,
@@ -59,8 +65,16 @@ class UserAdmin(AuditedAdmin[User], DjangoUserAdmin[User]):
     ordering = ("email",)
 
 
+admin.site.unregister(Group)
+
+
+@admin.register(Group)
+class GroupAdmin(AuditedAdmin[Group], DjangoGroupAdmin):
+    """Rights that several people have."""
+
+
 @admin.register(AuditEntry)
-class AuditEntryAdmin(ReadOnly, admin.ModelAdmin[AuditEntry]):
+class AuditEntryAdmin(ReadOnly, ModelAdmin[AuditEntry]):
     list_display = ("at", "actor", "address", "action", "about", "result")
     list_filter = ("kind", "result")
     search_fields = ("actor", "address", "action", "about")
@@ -87,7 +101,7 @@ class SessionAdmin(AuditedAdmin[AccessToken]):
 
 
 @admin.register(UserSetting)
-class UserSettingAdmin(admin.ModelAdmin[UserSetting]):
+class UserSettingAdmin(ModelAdmin[UserSetting]):
     list_display = ("user", "name", "value", "edited_at")
     list_select_related = ("user",)
     raw_id_fields = ("user",)
@@ -95,10 +109,10 @@ class UserSettingAdmin(admin.ModelAdmin[UserSetting]):
 
 
 @admin.register(OutgoingMail)
-class OutgoingMailAdmin(admin.ModelAdmin[OutgoingMail]):
+class OutgoingMailAdmin(ModelAdmin[OutgoingMail]):
     """What became of mails. Without a mail server a superuser may read those that hold a code."""
 
-    list_display = ("address", "template", "status", "outcome", "attempts", "created_at", "sent_at")
+    list_display = ("address", "template", "state", "outcome", "attempts", "created_at", "sent_at")
     list_filter = ("status", "template")
     search_fields = ("address",)
     ordering = ("-created_at",)
@@ -127,6 +141,12 @@ class OutgoingMailAdmin(admin.ModelAdmin[OutgoingMail]):
     def get_fields(self, request: HttpRequest, obj: OutgoingMail | None = None) -> Any:
         shown: Any = self.fields
         return ["text", *shown] if obj and _may_read(request, obj) else shown
+
+    @display(  # type: ignore[untyped-decorator]  # unfold ships no types
+        description=_("status"), ordering="status", label=STATUS_COLOURS
+    )
+    def state(self, obj: OutgoingMail) -> tuple[str, str]:
+        return obj.status, obj.get_status_display()
 
     @admin.display(description="text")
     def text(self, obj: OutgoingMail) -> str:

@@ -1,25 +1,81 @@
-"""What pages of the console share: changes are noted in the audit trail, actions may ask first."""
+"""What pages of the console share: their dress, the audit trail, actions that ask first."""
 
-from collections.abc import Iterable
-from typing import Any, TypeVar
+from collections.abc import Callable, Collection, Iterable, Sequence
+from string import hexdigits
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from django import forms
-from django.contrib import admin
 from django.contrib.admin.helpers import ACTION_CHECKBOX_NAME
 from django.contrib.admin.models import LogEntry
-from django.db.models import Model
-from django.http import HttpRequest, HttpResponse
+from django.db.models import BigIntegerField, Model
+from django.db.models.functions import Cast, Mod
+from django.forms.widgets import Input
+from django.http import Http404, HttpRequest, HttpResponse, JsonResponse
 from django.template.response import TemplateResponse
 from django.utils import timezone
+from unfold import widgets
 
 from accounts import audit
 from accounts.models import AuditEntry, User
+from ruuvinet.lib.mac import Mac
+
+# unfold ships no types; what it adds to Django's classes is chosen by plain attributes.
+if TYPE_CHECKING:
+    from django.contrib.admin import ModelAdmin, TabularInline
+else:
+    from unfold import admin as unfold_admin
+
+    ModelAdmin = unfold_admin.ModelAdmin
+
+    class TabularInline(unfold_admin.TabularInline):
+        """The heads of columns are no labels of fields, so that these need their own."""
+
+        def formfield_for_dbfield(self, db_field, request, **kwargs):
+            field = super().formfield_for_dbfield(db_field, request, **kwargs)
+            if field:
+                widget = getattr(field.widget, "widget", field.widget)
+                widget.attrs.setdefault("aria-label", str(field.label))
+            return field
+
+
+__all__ = [
+    "STATUS_COLOURS",
+    "AuditedAdmin",
+    "MacSearch",
+    "ModelAdmin",
+    "ReadOnly",
+    "TabularInline",
+    "answered",
+    "charts",
+    "mac_or_404",
+]
 
 ModelT = TypeVar("ModelT", bound=Model)
+_DRESS: tuple[tuple[type[forms.Widget], Collection[str]], ...] = (
+    (forms.CheckboxInput, widgets.CHECKBOX_CLASSES),
+    (forms.Select, widgets.SELECT_CLASSES),
+    (forms.Textarea, widgets.TEXTAREA_CLASSES),
+    (forms.FileInput, ()),
+    (Input, widgets.INPUT_CLASSES),
+)
 
 
-class AuditedAdmin(admin.ModelAdmin[ModelT]):
+def dress(fields: Iterable[forms.Field]) -> None:
+    """Make fields that a form declares by itself look like those that the console makes."""
+    for field in fields:
+        kind = next((classes for kind, classes in _DRESS if isinstance(field.widget, kind)), ())
+        field.widget.attrs.setdefault("class", " ".join(kind))
+
+
+class AuditedAdmin(ModelAdmin[ModelT]):
     """Whatever Django notes in its own history, which knows no address, is in the trail too."""
+
+    def get_form(
+        self, request: HttpRequest, obj: Any = None, change: bool = False, **kw: Any
+    ) -> Any:
+        form = super().get_form(request, obj, change=change, **kw)
+        dress(form.base_fields.values())
+        return form
 
     def log_addition(self, request: HttpRequest, obj: Any, message: Any) -> LogEntry:
         return self._noted(request, super().log_addition(request, obj, message), obj)
@@ -60,11 +116,15 @@ class AuditedAdmin(admin.ModelAdmin[ModelT]):
         title: str,
         button: str,
         chosen: Iterable[Model],
+        explanation: str = "",
+        template: str = "admin/ask.html",
+        **more: Any,
     ) -> HttpResponse:
         """The page between choosing rows and the action, which comes back with `confirm`."""
+        dress(form.fields.values())
         return TemplateResponse(
             request,
-            "admin/ask.html",
+            template,
             {
                 **self.admin_site.each_context(request),
                 "title": title,
@@ -72,10 +132,43 @@ class AuditedAdmin(admin.ModelAdmin[ModelT]):
                 "form": form,
                 "action": action,
                 "button": button,
+                "explanation": explanation,
                 "chosen": list(chosen),
                 "checkbox_name": ACTION_CHECKBOX_NAME,
+                **more,
             },
         )
+
+
+# Of deliveries and mails, by their status.
+STATUS_COLOURS = {"sent": "success", "failed": "danger", "pending": "info"}
+
+
+class MacSearch:
+    """Finds rows by the address of a sensor or gateway: all of it, or its last four digits."""
+
+    mac_field = "mac"
+
+    def get_search_results(self, request: HttpRequest, queryset: Any, search_term: str) -> Any:
+        term = search_term.strip()
+        if found := _by_mac(queryset, self.mac_field, term):
+            return found[0], False
+        fields = [name for name in self.search_fields if name != self.mac_field]  # type: ignore[attr-defined]  # of the page
+        if not fields:
+            return (queryset.none() if term else queryset), False
+        return super().get_search_results(request, queryset, term)  # type: ignore[misc]  # of the page
+
+
+def _by_mac(queryset: Any, field: str, term: str) -> list[Any]:
+    """The rows in a list of one, or an empty list for a term that is no address."""
+    try:
+        return [queryset.filter(**{field: Mac.parse(term)})]
+    except ValueError:
+        digits = term.replace(":", "")
+    if len(digits) != 4 or set(digits) - set(hexdigits):
+        return []
+    tail = Mod(Cast(field, BigIntegerField()), 0x10000)
+    return [queryset.annotate(_tail=tail).filter(_tail=int(digits, 16))]
 
 
 class ReadOnly:
@@ -89,6 +182,30 @@ class ReadOnly:
 
     def has_delete_permission(self, request: HttpRequest, obj: Any = None) -> bool:
         return False
+
+
+SPANS_S = {"hour": 3600, "day": 86400, "week": 7 * 86400, "month": 31 * 86400, "year": 366 * 86400}
+
+
+def charts(
+    request: HttpRequest, *, spans: Sequence[str], now: int, draw: Callable[[int, int], list[Any]]
+) -> JsonResponse:
+    """What ruuvinet/console.js draws: `draw(since, until)` for the span that is asked for.
+
+    Times are Unix seconds (UTC). `spans` are those of SPANS_S that may be asked for; whoever asks
+    for none of them gets the first.
+    """
+    asked = request.GET.get("range", "")
+    since = now - SPANS_S[asked if asked in spans else spans[0]]
+    return JsonResponse({"since": since, "until": now, "series": draw(since, now)})
+
+
+def mac_or_404(text: str) -> Mac:
+    """The address that a URL names. Raises Http404."""
+    try:
+        return Mac.parse(text)
+    except ValueError as error:
+        raise Http404 from error
 
 
 def answered(request: HttpRequest) -> Any:

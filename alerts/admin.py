@@ -8,21 +8,33 @@ from django import forms
 from django.contrib import admin, messages
 from django.core.exceptions import PermissionDenied
 from django.db.models import Count, Q, QuerySet
-from django.http import Http404, HttpRequest, HttpResponse
+from django.http import HttpRequest, HttpResponse
 from django.template.response import TemplateResponse
 from django.urls import URLPattern, path, reverse
 from django.utils import timezone
 from django.utils.html import format_html
+from django.utils.translation import gettext
+from django.utils.translation import gettext_lazy as _
+from unfold.decorators import display
 
-from accounts.console import AuditedAdmin, ReadOnly
+from accounts.console import (
+    STATUS_COLOURS,
+    AuditedAdmin,
+    MacSearch,
+    ModelAdmin,
+    ReadOnly,
+    TabularInline,
+    mac_or_404,
+)
 from alerts.models import AlertEvent, AlertRule, Delivery, PushToken, Webhook, quantity, short
-from alerts.selectors import timeline
+from alerts.selectors import late, timeline
 from alerts.services import configure_rule
 from alerts.transports.webhook import ensure_url
 from ruuvinet.lib.mac import Mac
 
 TIMELINE_EVENTS = 200
 TIMELINE_DAYS = 7
+MAX_LATE = 1000  # sensors in the list of those that judging has not reached
 
 
 @admin.display(description="sensor", ordering="sensor")
@@ -33,8 +45,22 @@ def timeline_link(row: AlertRule | AlertEvent) -> str:
     )
 
 
+class JudgingFilter(admin.SimpleListFilter):
+    title, parameter_name = _("judging"), "judging"
+
+    def lookups(self, request: HttpRequest, model_admin: Any) -> list[tuple[str, str]]:
+        return [("late", gettext("readings wait"))]
+
+    def queryset(self, request: HttpRequest, queryset: QuerySet[AlertRule]) -> QuerySet[AlertRule]:
+        if self.value() != "late":
+            return queryset
+        waiting = late(timezone.now()).values_list("sensor", flat=True)
+        return queryset.filter(enabled=True, sensor__in=list(waiting[:MAX_LATE]))
+
+
 @admin.register(AlertRule)
-class AlertRuleAdmin(AuditedAdmin[AlertRule]):
+class AlertRuleAdmin(MacSearch, AuditedAdmin[AlertRule]):
+    mac_field = "sensor"
     list_display = (
         "type",
         timeline_link,
@@ -46,7 +72,7 @@ class AlertRuleAdmin(AuditedAdmin[AlertRule]):
         "triggered_at",
         "user",
     )
-    list_filter = ("triggered", "enabled", "type")
+    list_filter = (JudgingFilter, "triggered", "enabled", "type")
     list_select_related = ("sensor", "user")
     raw_id_fields = ("user", "sensor")
     search_fields = ("user__email", "description")
@@ -92,10 +118,16 @@ def lanes(events: Sequence[AlertEvent], now: datetime) -> dict[str, list[Bar]]:
     return found
 
 
-class DeliveryInline(ReadOnly, admin.TabularInline[Delivery, AlertEvent]):
+class DeliveryInline(ReadOnly, TabularInline[Delivery, AlertEvent]):
     model = Delivery
-    fields = ("__str__", "status", "outcome", "attempts", "created_at", "sent_at")
+    fields = ("destination", "status", "outcome", "attempts", "created_at", "sent_at")
     readonly_fields = fields
+    hide_title = True
+
+    @admin.display(description=_("destination"))
+    def destination(self, delivery: Delivery) -> str:
+        url = reverse("admin:alerts_delivery_change", args=[delivery.pk])
+        return format_html('<a href="{}" class="link">{}</a>', url, delivery)
 
 
 class OpenFilter(admin.SimpleListFilter):
@@ -114,7 +146,8 @@ class OpenFilter(admin.SimpleListFilter):
 
 
 @admin.register(AlertEvent)
-class AlertEventAdmin(ReadOnly, admin.ModelAdmin[AlertEvent]):
+class AlertEventAdmin(MacSearch, ReadOnly, ModelAdmin[AlertEvent]):
+    mac_field = "sensor"
     list_display = (
         "sensor_name",
         "what",
@@ -147,15 +180,6 @@ class AlertEventAdmin(ReadOnly, admin.ModelAdmin[AlertEvent]):
         sent = Count("deliveries", filter=Q(deliveries__status=Delivery.Status.SENT))
         return super().get_queryset(request).annotate(sent=sent, all=Count("deliveries"))
 
-    def get_search_results(
-        self, request: HttpRequest, queryset: QuerySet[AlertEvent], search_term: str
-    ) -> tuple[QuerySet[AlertEvent], bool]:
-        """A sensor is also found by its address."""
-        try:
-            return queryset.filter(sensor=Mac.parse(search_term.strip())), False
-        except ValueError:
-            return super().get_search_results(request, queryset, search_term)
-
     def get_urls(self) -> list[URLPattern]:
         show = self.admin_site.admin_view(self.timeline)
         return [path("timeline/<mac>", show, name="alerts_timeline"), *super().get_urls()]
@@ -164,10 +188,7 @@ class AlertEventAdmin(ReadOnly, admin.ModelAdmin[AlertEvent]):
         """What happened to one sensor, and who was told of it when."""
         if not self.has_view_permission(request):
             raise PermissionDenied
-        try:
-            sensor = Mac.parse(mac)
-        except ValueError as error:
-            raise Http404 from error
+        sensor = mac_or_404(mac)
         now = timezone.now()
         events = timeline(sensor, TIMELINE_EVENTS)
         context = self.admin_site.each_context(request) | {
@@ -198,17 +219,18 @@ class AlertEventAdmin(ReadOnly, admin.ModelAdmin[AlertEvent]):
 
 
 @admin.register(Delivery)
-class DeliveryAdmin(ReadOnly, admin.ModelAdmin[Delivery]):
+class DeliveryAdmin(ReadOnly, ModelAdmin[Delivery]):
     list_display = (
         "__str__",
         "of_event",
-        "status",
+        "state",
         "outcome",
         "attempts",
         "sent_at",
     )
     list_filter = ("status", "channel")
     list_select_related = ("event",)
+    search_fields = ("event__sensor_name", "event__user__email", "outcome")
     fields = (
         "event",
         "channel",
@@ -221,6 +243,12 @@ class DeliveryAdmin(ReadOnly, admin.ModelAdmin[Delivery]):
     )
     ordering = ("-created_at",)
     actions = ("retry_now",)
+
+    @display(  # type: ignore[untyped-decorator]  # unfold ships no types
+        description=_("status"), ordering="status", label=STATUS_COLOURS
+    )
+    def state(self, delivery: Delivery) -> tuple[str, str]:
+        return delivery.status, delivery.get_status_display()
 
     @admin.display(description="event")
     def of_event(self, delivery: Delivery) -> str:

@@ -3,15 +3,35 @@
 from collections import defaultdict
 from collections.abc import Collection, Iterator
 from dataclasses import dataclass
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 from typing import NamedTuple
 
 from django.conf import settings
 from django.db import connection
-from django.db.models import Count, Exists, IntegerField, Min, OuterRef, Q, QuerySet, Subquery
+from django.db.models import (
+    Count,
+    Exists,
+    F,
+    IntegerField,
+    Max,
+    Min,
+    OuterRef,
+    Q,
+    QuerySet,
+    Subquery,
+)
+from django.db.models.functions import Coalesce
 
 from accounts.models import User, UserSetting
-from alerts.models import AlertEvent, AlertRule, Delivery, EvaluationMark, PushToken, Webhook
+from alerts.models import (
+    AlertEvent,
+    AlertRule,
+    Delivery,
+    EvaluationMark,
+    ListeningSpan,
+    PushToken,
+    Webhook,
+)
 from alerts.rules import OFFLINE, Rule, State
 from alerts.serializers import AlertItem, alert_item
 from alerts.words import Preferences
@@ -57,6 +77,10 @@ def alert_items_of(user: User, sensors: Collection[Mac]) -> dict[Mac, list[Alert
 # Clocks of gateways, and of several machines, differ by less. What is further ahead is from
 # before our clock was set back.
 CLOCK_SET_BACK_S = 300
+# A reading is judged in the second in which it comes.
+LATE_AFTER_S = 10
+# A sensor that is heard all the time has a fresh reading; this is how old its judging may be.
+STUCK_AFTER_S = 300
 
 
 class Unjudged(NamedTuple):
@@ -245,6 +269,12 @@ class AlertCounts(NamedTuple):
     failed: int
 
 
+def listened_at() -> datetime | None:
+    """When readings were last taken in, give or take ten seconds. One query."""
+    until = ListeningSpan.objects.aggregate(until=Max("until"))["until"]
+    return until and datetime.fromtimestamp(until, UTC)
+
+
 def alert_counts(now: datetime) -> AlertCounts:
     """Two queries."""
     lately = Q(created_at__gt=now - timedelta(days=1))
@@ -257,6 +287,11 @@ def alert_counts(now: datetime) -> AlertCounts:
     return AlertCounts(open=AlertEvent.objects.filter(resolved_at=None).count(), **deliveries)
 
 
+def open_events(limit: int) -> list[AlertEvent]:
+    """The newest that nothing has ended yet. One query."""
+    return list(AlertEvent.objects.filter(resolved_at=None).order_by("-opened_at")[:limit])
+
+
 def timeline(sensor: Mac, limit: int) -> list[AlertEvent]:
     """The newest events of a sensor with their deliveries, newest first. Two queries."""
     events = AlertEvent.objects.filter(sensor=sensor).order_by("-opened_at", "-pk")
@@ -265,8 +300,29 @@ def timeline(sensor: Mac, limit: int) -> list[AlertEvent]:
 
 def sensors_behind(now: datetime, *, limit: int) -> list[Mac]:
     """Sensors with enabled rules that were heard after what is judged: what wake-ups missed."""
-    behind = _behind(now).order_by("measured_at")
-    return list(behind.values_list("sensor", flat=True)[:limit])
+    return list(_behind(now).order_by("measured_at").values_list("sensor", flat=True)[:limit])
+
+
+class Backlog(NamedTuple):
+    """How far judging is behind. `since`, Unix seconds, is what was judged last, or the reading."""
+
+    sensors: int
+    since: int | None
+
+
+def backlog(now: datetime) -> Backlog:
+    """One query, and none over the history: so `since` is when judging stopped, at the latest."""
+    counted = late(now).aggregate(sensors=Count("pk"), since=Min("judged_to"))
+    return Backlog(counted["sensors"], counted["since"])
+
+
+def late(now: datetime) -> QuerySet[Latest]:
+    """Of `_behind` those that no worker has just in its hands, with `judged_to`, Unix seconds."""
+    now_s = int(now.timestamp())
+    mark = EvaluationMark.objects.filter(sensor=OuterRef("sensor")).values("evaluated_to")
+    judged_to = Coalesce(Subquery(mark), F("measured_at"))
+    waits = Q(measured_at__lt=now_s - LATE_AFTER_S) | Q(judged_to__lt=now_s - STUCK_AFTER_S)
+    return _behind(now).annotate(judged_to=judged_to).filter(waits)
 
 
 def evaluation_backlog(now: datetime) -> tuple[int, int]:
@@ -277,7 +333,7 @@ def evaluation_backlog(now: datetime) -> tuple[int, int]:
 
 
 def _behind(now: datetime) -> QuerySet[Latest]:
-    """The newest readings after what is judged, of sensors with enabled rules.
+    """The newest readings of sensors with enabled rules that are not judged.
 
     Not those heard in a future that no gateway's clock explains: ours was set back since.
     """

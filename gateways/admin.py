@@ -1,33 +1,41 @@
 """The gateways page of the console."""
 
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
+from functools import partial
 from typing import Any
 
 from django import forms
 from django.contrib import admin, messages
-from django.contrib.admin.helpers import ACTION_CHECKBOX_NAME
-from django.core.exceptions import ValidationError
+from django.core.exceptions import PermissionDenied, ValidationError
 from django.db import transaction
-from django.db.models import Count, IntegerField, OuterRef, Q, QuerySet, Subquery
+from django.db.models import Count, IntegerField, OuterRef, QuerySet, Subquery
 from django.db.models.functions import Coalesce
-from django.http import HttpRequest, HttpResponse
-from django.template.response import TemplateResponse
-from django.urls import reverse
+from django.http import Http404, HttpRequest, HttpResponse
+from django.shortcuts import redirect
+from django.urls import URLPattern, path, reverse
 from django.utils import timezone
 from django.utils.html import format_html_join
+from django.utils.translation import gettext
+from django.utils.translation import gettext_lazy as _
+from unfold.decorators import action, display
 
-from accounts.console import AuditedAdmin
+from accounts.console import AuditedAdmin, MacSearch, answered, charts, mac_or_404
 from gateways import (  # noqa: F401  # their pages too
+    advice,
     configuration_admin,
     credential_admin,
     directory,
+    lists,
     networks,
+    selectors,
     services,
     status_admin,
 )
 from gateways.configuration_admin import GatewayForm
-from gateways.models import SILENT_AFTER, Gateway, NetworkRule, validate_secret
+from gateways.lists import Fate
+from gateways.models import Credential, Gateway, NetworkRule, validate_secret
 from ruuvinet.lib.api import DomainError
+from ruuvinet.lib.crypto import decrypted, fernet
 from sensors.models import Latest
 
 KEY_HELP = (
@@ -38,6 +46,10 @@ KEY_HELP = (
 
 
 NEEDED = "This gateway must sign: its key is needed."
+HEARD_SHOWN = 100  # as many as a gateway posts at once
+RECENT = 5
+SPANS = {"week": _("Week"), "day": _("Day"), "month": _("Month")}
+MAX_LIST_BYTES = 500_000
 
 
 class WhitelistForm(forms.ModelForm[Gateway]):
@@ -74,31 +86,56 @@ class WhitelistForm(forms.ModelForm[Gateway]):
         """A gateway that has knocked has a row already, which whitelisting takes over."""
 
 
+LIST_HELP = (
+    "Each line is an address, the key printed on the bottom of the gateway, and perhaps a name, "
+    "separated by commas. You see what will happen before anything does."
+)
+
+
+class ListForm(forms.Form):
+    """A list of gateways, as a file or pasted; `text` and `lines` once it is valid."""
+
+    file = forms.FileField(label=_("CSV file"), required=False)
+    pasted = forms.CharField(
+        label=_("Or paste it"),
+        required=False,
+        widget=forms.Textarea(attrs={"rows": 6, "spellcheck": "false", "autocomplete": "off"}),
+    )
+
+    def clean(self) -> dict[str, Any]:
+        cleaned = super().clean() or {}
+        file = cleaned.get("file")
+        if file and file.size > MAX_LIST_BYTES:
+            raise ValidationError(_("This file is too large for a list of gateways."))
+        try:
+            self.text = file.read().decode() if file else cleaned.get("pasted", "")
+            self.lines = lists.preview(self.text)
+        except UnicodeDecodeError as error:
+            raise ValidationError(_("This file is not UTF-8 text.")) from error
+        except ValueError as error:
+            raise ValidationError(str(error)) from error
+        if not self.lines:
+            raise ValidationError(_("There is no gateway in it."))
+        return cleaned
+
+
 class StateFilter(admin.SimpleListFilter):
     title = "state"
     parameter_name = "state"
 
     def lookups(self, request: HttpRequest, model_admin: Any) -> list[tuple[str, str]]:
-        return list(Gateway.State.choices)
+        return [(value, str(words)) for value, words in selectors.STATES]
 
     def queryset(self, request: HttpRequest, queryset: QuerySet[Gateway]) -> QuerySet[Gateway]:
-        heard = Q(last_seen_at__gt=timezone.now() - SILENT_AFTER) | Q(
-            last_seen_at=None, whitelisted_at__gt=timezone.now() - SILENT_AFTER
-        )
-        conditions = {
-            Gateway.State.WAITING.value: Q(whitelisted_at=None, blacklisted_at=None),
-            Gateway.State.BLACKLISTED.value: Q(whitelisted_at=None, blacklisted_at__isnull=False),
-            Gateway.State.WHITELISTED.value: Q(whitelisted_at__isnull=False) & heard,
-            Gateway.State.SILENT.value: Q(whitelisted_at__isnull=False) & ~heard,
-        }
-        chosen = self.value()
+        conditions, chosen = selectors.conditions(timezone.now()), self.value()
         return queryset.filter(conditions[chosen]) if chosen in conditions else queryset
 
 
 @admin.register(Gateway)
-class GatewayAdmin(AuditedAdmin[Gateway]):
+class GatewayAdmin(MacSearch, AuditedAdmin[Gateway]):
     list_display = (
         "mac",
+        "name",
         "state",
         "sensors_heard",
         "last_seen_at",
@@ -106,16 +143,19 @@ class GatewayAdmin(AuditedAdmin[Gateway]):
         "rejection",
         "rejected_address",
         "clock",
-        "key_state",
-        "first_seen_at",
     )
+    search_fields = ("name", "group__name")
+    search_help_text = _("an address, its last four digits, a name or a group")
     list_filter = (StateFilter, "rejection", "group", "key_state")
-    editable = ("group", "policy", "period_s", "overrides")
+    editable = ("name", "group", "policy", "period_s", "overrides")
     ordering = ("-last_seen_at", "-rejected_at")
     actions = ("whitelist", "blacklist", "offer_key")
+    actions_list = ("import_csv",)
+    actions_detail = ("whitelist_one",)
+    change_form_outer_before_template = "admin/gateways/gateway.html"
+    list_select_related = ("group",)
     readonly_fields = (
         "state",
-        "status",
         "beside",
         "sensors_heard",
         "whitelisted_at",
@@ -151,21 +191,12 @@ class GatewayAdmin(AuditedAdmin[Gateway]):
             .annotate(sensors_heard=counted)
         )
 
-    @admin.display(description="state")
+    @display(  # type: ignore[untyped-decorator]  # unfold ships no types
+        description=_("state"),
+        label={"whitelisted": "success", "waiting": "info", "silent": "danger"},
+    )
     def state(self, gateway: Gateway) -> str:
         return gateway.state().label
-
-    @admin.display(description="newest status")
-    def status(self, gateway: Gateway) -> str:
-        newest = gateway.statuses.order_by("-received_at").defer("told").first()
-        if newest is None:
-            return "-"
-        return (
-            f"{newest.received_at:%Y-%m-%d %H:%M}: firmware {newest.esp_firmware}, radio "
-            f"{newest.nrf_firmware}, up {status_admin.uptime(newest)}, "
-            f"{newest.connection or 'connection unknown'}, lost {newest.connections_lost or 0} "
-            f"times, {newest.free_bytes or 'unknown'} bytes free"
-        )
 
     @admin.display(description="see also")
     def beside(self, gateway: Gateway) -> str:
@@ -193,12 +224,63 @@ class GatewayAdmin(AuditedAdmin[Gateway]):
         except OverflowError:  # no calendar has that year
             return f"off by {gateway.clock_offset_s} s"
 
-    def get_fields(self, request: HttpRequest, obj: Gateway | None = None) -> Any:
-        return (
-            WhitelistForm.Meta.fields
-            if obj is None
-            else ("mac", *self.readonly_fields, *self.editable)
+    def get_fieldsets(self, request: HttpRequest, obj: Gateway | None = None) -> Any:
+        if obj is None:
+            return [(None, {"fields": WhitelistForm.Meta.fields})]
+        return [
+            (None, {"fields": ("mac", *self.editable)}),
+            (_("All that is known"), {"fields": self.readonly_fields, "classes": ["collapse"]}),
+        ]
+
+    def get_urls(self) -> list[URLPattern]:
+        show = self.admin_site.admin_view(self.charts)
+        return [path("<mac>/charts", show, name="gateways_gateway_charts"), *super().get_urls()]
+
+    def charts(self, request: HttpRequest, mac: str) -> HttpResponse:
+        """What a gateway told about itself, as JSON for the charts of its page."""
+        if not self.has_view_permission(request):
+            raise PermissionDenied
+        gateway = mac_or_404(mac)
+        return charts(
+            request,
+            spans=list(SPANS),
+            now=int(timezone.now().timestamp()),
+            draw=lambda since, until: selectors.status_history(
+                gateway, datetime.fromtimestamp(since, UTC)
+            ),
         )
+
+    def change_view(
+        self, request: HttpRequest, object_id: str, form_url: str = "", extra_context: Any = None
+    ) -> HttpResponse:
+        gateway = self.get_object(request, object_id)
+        page = {"page": self._page(gateway)} if gateway else {}
+        return super().change_view(request, object_id, form_url, (extra_context or {}) | page)
+
+    def _page(self, gateway: Gateway) -> dict[str, Any]:
+        """What stands above the form. A fixed number of queries."""
+        now = timezone.now()
+        found = advice.about(gateway, now)
+        told = gateway.rejected_at and not any(
+            each.do == advice.remedy(gateway.rejection) for each in found
+        )
+        heard = Latest.objects.filter(gateway=gateway.mac).order_by("-rssi_dbm")[:HEARD_SHOWN]
+        return {
+            "advice": found,
+            "remedy": advice.remedy(gateway.rejection) if told else "",
+            "period": advice.period(gateway),
+            "policy": advice.policy(gateway),
+            "clock": self.clock(gateway),
+            "status": gateway.statuses.order_by("-received_at").defer("told").first(),
+            "resets": gateway.resets.order_by("-seen_at").defer("info")[:RECENT],
+            "credentials": Credential.objects.of(gateway).active(now).defer("secret", "digest"),
+            "served": gateway.servedconfiguration_set.order_by("-version").defer("document")[
+                :RECENT
+            ],
+            "heard": [(latest, advice.reception(latest.rssi_dbm)) for latest in heard],
+            "charts": reverse("admin:gateways_gateway_charts", args=[gateway.mac]),
+            "ranges": SPANS.items(),
+        }
 
     def get_readonly_fields(self, request: HttpRequest, obj: Gateway | None = None) -> Any:
         return () if obj is None else ("mac", *self.readonly_fields)
@@ -235,21 +317,18 @@ class GatewayAdmin(AuditedAdmin[Gateway]):
                 messages.WARNING,
             )
             return None
-        form = secrets_form(gateways, request.POST if "confirm" in request.POST else None)
+        form = secrets_form(gateways, answered(request))
         if form.is_valid():
             self._whitelist(request, gateways, form.cleaned_data)
             return None
-        return TemplateResponse(
+        return self.ask(
             request,
-            "admin/gateways/whitelist.html",
-            {
-                **self.admin_site.each_context(request),
-                "title": "Whitelist gateways",
-                "opts": self.opts,
-                "form": form,
-                "chosen": [gateway.pk for gateway in gateways],
-                "checkbox_name": ACTION_CHECKBOX_NAME,
-            },
+            form,
+            action="whitelist",
+            title="Whitelist gateways",
+            button="Whitelist",
+            chosen=gateways,
+            explanation=KEY_HELP,
         )
 
     def _whitelist(
@@ -265,6 +344,80 @@ class GatewayAdmin(AuditedAdmin[Gateway]):
             else:
                 self.log_change(request, gateway, "Whitelisted.")
                 self.message_user(request, f"{gateway.mac} is whitelisted.", messages.SUCCESS)
+
+    @action(  # type: ignore[untyped-decorator]  # unfold ships no types
+        description=_("Whitelist"), icon="check", url_path="whitelist", permissions=["change"]
+    )
+    def whitelist_one(self, request: HttpRequest, object_id: str) -> HttpResponse:
+        """Ask for the key of one gateway, then whitelist it."""
+        gateway = self.get_object(request, object_id)
+        if gateway is None:
+            raise Http404
+        form = secrets_form([gateway], answered(request))
+        if gateway.whitelisted_at is None and not form.is_valid():
+            return self.ask(
+                request,
+                form,
+                action="",
+                title=gettext("Whitelist gateway"),
+                button=gettext("Whitelist"),
+                chosen=[gateway],
+                explanation=KEY_HELP,
+            )
+        if gateway.whitelisted_at is None:
+            self._whitelist(request, [gateway], form.cleaned_data)
+        return redirect("admin:gateways_gateway_change", gateway.pk)
+
+    def get_actions_detail(self, request: HttpRequest, object_id: Any) -> Any:
+        """No way to whitelist what is whitelisted."""
+        found = super().get_actions_detail(request, object_id)  # type: ignore[misc]  # unfold's
+        gateway = self.get_object(request, str(object_id))
+        return found if gateway and not gateway.whitelisted_at else []
+
+    @action(  # type: ignore[untyped-decorator]  # unfold ships no types
+        description=_("Whitelist from CSV"), icon="upload_file", url_path="import",
+        permissions=["change"],
+    )  # fmt: skip
+    def import_csv(self, request: HttpRequest) -> HttpResponse:
+        """Ask for a list, show what it would do, and do that after another click."""
+        if sealed := request.POST.get("sealed"):
+            return self._import(request, decrypted(sealed))
+        form = ListForm(answered(request), request.FILES or None)
+        asked = partial(
+            self.ask, request, action="", chosen=[], title=gettext("Whitelist from CSV"),
+            template="admin/gateways/import.html",
+        )  # fmt: skip
+        if not form.is_valid():
+            return asked(
+                form, button=gettext("Show what will happen"), explanation=gettext(LIST_HELP)
+            )
+        doing = sum(line.fate in (Fate.WHITELIST, Fate.NAME) for line in form.lines)
+        if not doing:
+            form.add_error(None, gettext("Nothing of this can be done."))
+            return asked(
+                form, button=gettext("Show what will happen"), explanation=gettext(LIST_HELP),
+                lines=form.lines,
+            )  # fmt: skip
+        return asked(
+            forms.Form(),
+            button=gettext("Do this"),
+            explanation=gettext("Nothing is done yet."),
+            lines=form.lines,
+            # What was shown is what is done; keys go through the page only encrypted.
+            sealed=fernet().encrypt(form.text.encode()).decode(),
+        )
+
+    def _import(self, request: HttpRequest, text: str) -> HttpResponse:
+        lines = lists.confirm(text, timezone.now())
+        done = [line.mac for line in lines if line.mac and line.fate == Fate.WHITELIST]
+        for mac in done:
+            self.note(request, "Whitelisted from a list.", Gateway(mac=mac))
+        self.message_user(
+            request, gettext("%d gateways are whitelisted.") % len(done), messages.SUCCESS
+        )
+        if left := sum(line.fate == Fate.FAULT for line in lines):
+            self.message_user(request, gettext("%d lines were left out.") % left, messages.WARNING)
+        return redirect("admin:gateways_gateway_changelist")
 
     @admin.action(description="Blacklist (refuse its posts)", permissions=["change"])
     def blacklist(self, request: HttpRequest, queryset: QuerySet[Gateway]) -> None:

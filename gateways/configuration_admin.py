@@ -7,7 +7,7 @@ from django import forms
 from django.contrib import admin
 from django.utils.html import format_html
 
-from accounts.console import ReadOnly
+from accounts.console import ModelAdmin, ReadOnly
 from gateways import configuration
 from gateways.models import Gateway, GatewayGroup, ServedConfiguration
 from ruuvinet.lib.mac import Mac
@@ -69,7 +69,7 @@ class GatewayForm(forms.ModelForm[Gateway]):
 
     class Meta:
         model = Gateway
-        fields = ("group", "policy", "period_s", "overrides")
+        fields = ("name", "group", "policy", "period_s", "overrides")
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
@@ -91,9 +91,11 @@ class GatewayForm(forms.ModelForm[Gateway]):
 
 
 @admin.register(ServedConfiguration)
-class ServedConfigurationAdmin(ReadOnly, admin.ModelAdmin[ServedConfiguration]):
+class ServedConfigurationAdmin(ReadOnly, ModelAdmin[ServedConfiguration]):
     list_display = ("of", "version", "first_served_at", "last_served_at", "times")
     list_select_related = ("group",)
+    list_filter = ("group",)
+    search_fields = ("gateway__name", "group__name")
     ordering = ("-last_served_at",)
     fields = ("of", "version", "first_served_at", "last_served_at", "times", "content")
     readonly_fields = ("of", "content")

@@ -78,6 +78,7 @@ class CredentialAdmin(AuditedAdmin[Credential]):
         "kind", "belongs_to", "name", "purpose", "state", "last_used_at", "last_used_address",
         "created_at", "expires_at",
     )  # fmt: skip
+    search_fields = ("name", "gateway__name", "group__name")
     list_filter = (StateFilter, "kind", "purpose", "group")
     list_select_related = ("group",)
     ordering = ("-created_at",)
@@ -162,6 +163,8 @@ class CredentialAdmin(AuditedAdmin[Credential]):
 class GatewayGroupAdmin(AuditedAdmin[GatewayGroup]):
     form = GroupForm
     list_display = ("name", "policy", "period_s", "is_fallback")
+    list_filter = ("policy",)
+    search_fields = ("name",)
     ordering = ("name",)
 
     def save_model(self, request: HttpRequest, obj: Any, form: Any, change: bool) -> None:

@@ -116,7 +116,12 @@ class Gateway(models.Model):
         TAKEN = "taken", "taken"
         DEFAULT = "default", "back to the default key"
 
+    MAX_NAME = 64
+
     mac = MacField("MAC address", primary_key=True)
+    name = models.CharField(
+        max_length=MAX_NAME, blank=True, default="", help_text="for operators: where it is"
+    )
     secret = EncryptedTextField(blank=True, default="", help_text="signs its posts; never shown")
     group = models.ForeignKey(GatewayGroup, models.SET_NULL, null=True, blank=True)
     policy = _policy_field()

@@ -7,8 +7,9 @@ from django.contrib import admin
 from django.db.models import QuerySet
 from django.http import HttpRequest
 from django.utils.html import format_html
+from django.utils.translation import gettext_lazy as _
 
-from accounts.console import ReadOnly
+from accounts.console import MacSearch, ModelAdmin, ReadOnly
 from gateways.models import GatewayReset, GatewayStatus
 from ruuvinet.lib.mac import Mac
 
@@ -19,14 +20,17 @@ def uptime(status: GatewayStatus) -> str:
 
 
 @admin.register(GatewayStatus)
-class GatewayStatusAdmin(ReadOnly, admin.ModelAdmin[GatewayStatus]):
+class GatewayStatusAdmin(MacSearch, ReadOnly, ModelAdmin[GatewayStatus]):
     list_display = (
         "of", "received_at", "esp_firmware", "up", "connection", "connections_lost", "free_bytes",
         "sensors_seen",
     )  # fmt: skip
     exclude = ("told",)
     readonly_fields = ("everything",)
-    list_filter = ("esp_firmware", "connection")
+    list_filter = ("connection",)
+    mac_field = "gateway"
+    search_fields = ("gateway__name", "esp_firmware")
+    search_help_text = _("an address, its last four digits, a name or a firmware")
     date_hierarchy = "received_at"
     ordering = ("-received_at",)
     show_full_result_count = False
@@ -54,9 +58,12 @@ class GatewayStatusAdmin(ReadOnly, admin.ModelAdmin[GatewayStatus]):
 
 
 @admin.register(GatewayReset)
-class GatewayResetAdmin(ReadOnly, admin.ModelAdmin[GatewayReset]):
+class GatewayResetAdmin(MacSearch, ReadOnly, ModelAdmin[GatewayReset]):
     list_display = ("of", "seen_at", "booted_at", "reason", "count", "first_line")
     list_filter = ("reason",)
+    mac_field = "gateway"
+    search_fields = ("gateway__name",)
+    search_help_text = _("an address, its last four digits or a name")
     ordering = ("-seen_at",)
     show_full_result_count = False
 

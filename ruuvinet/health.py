@@ -13,7 +13,7 @@ from kombu import Connection, Queue
 from kombu.exceptions import KombuError
 
 from operations.models import Heartbeat
-from sensors.partitions import covered_until
+from sensors.partitions import TABLES, covered_until, partitions
 
 HEARTBEAT_LATE = timedelta(seconds=150)  # two ticks are missing
 LIVE = b'{"status": "ok"}'  # what /health says
@@ -61,8 +61,10 @@ def _newest_migrations() -> frozenset[tuple[str, str]]:
 
 def partitions_part(now: datetime) -> Part:
     now_s = int(now.timestamp())
-    ahead_s = min(
-        (end_s - now_s for end_s in covered_until(now_s).values()), default=AHEAD_WANTED_S
+    ahead_s = (
+        min(covered_until(partitions(table), now_s) - now_s for table in TABLES)
+        if connection.vendor == "postgresql"
+        else AHEAD_WANTED_S
     )
     problem = "" if ahead_s >= AHEAD_WANTED_S else "the next partition of the history is missing"
     return Part("partitions", problem, ahead_s <= 0)

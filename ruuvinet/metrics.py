@@ -127,7 +127,9 @@ def _history(now_s: int) -> Iterator[Metric]:
     there = {table: partitions.partitions(table) for table in partitions.TABLES}
     there = {table: found for table, found in there.items() if found}
     oldest = {(table,): now_s - found[0].start for table, found in there.items()}
-    ahead = {(table,): end - now_s for table, end in partitions.covered_until(now_s).items()}
+    ahead = {
+        (table,): partitions.covered_until(found, now_s) - now_s for table, found in there.items()
+    }
     counts = {(table,): len(found) for table, found in there.items()}
     yield _gauge("partitions", "Partitions of the history.", counts, "table")
     yield _gauge("partition_oldest_age_seconds", "Since the oldest began.", oldest, "table")

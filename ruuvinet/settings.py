@@ -132,6 +132,7 @@ INSTALLED_APPS = [
     "subscriptions",
     "accounts",
     "operations",
+    "unfold",  # before the admin, whose templates it replaces
     "django.contrib.admin",
     "django.contrib.auth",
     "django.contrib.contenttypes",
@@ -154,6 +155,7 @@ MIDDLEWARE = [
     "whitenoise.middleware.WhiteNoiseMiddleware",
     "django.contrib.sessions.middleware.SessionMiddleware",
     "ruuvinet.lib.http.HostMiddleware",
+    "ruuvinet.lib.http.ConsolePolicyMiddleware",
     "django.middleware.csrf.CsrfViewMiddleware",
     "django.contrib.auth.middleware.AuthenticationMiddleware",
     "django.contrib.messages.middleware.MessageMiddleware",
@@ -179,6 +181,7 @@ TEMPLATES = [
 LANGUAGE_CODE = "en"
 TIME_ZONE = "UTC"
 USE_TZ = True
+FORMAT_MODULE_PATH = "ruuvinet.formats"
 STATIC_URL = "static/"
 WHITENOISE_USE_FINDERS = True  # straight from the packages: no collectstatic step
 
@@ -232,14 +235,14 @@ _picture_folder = {
     "base_url": env.str("PUBLIC_URL", default="").rstrip("/") + "/",
     "allow_overwrite": True,  # an app repeats an upload whose answer it did not get
 }
-_picture_storage = env.str("PICTURE_STORAGE", default="")
+PICTURE_STORAGE = env.str("PICTURE_STORAGE", default="")
 STORAGES = {
     "default": {"BACKEND": "django.core.files.storage.FileSystemStorage"},
     "staticfiles": {"BACKEND": "django.contrib.staticfiles.storage.StaticFilesStorage"},
     "pictures": {
-        "BACKEND": _picture_storage or "django.core.files.storage.FileSystemStorage",
+        "BACKEND": PICTURE_STORAGE or "django.core.files.storage.FileSystemStorage",
         "OPTIONS": env.json("PICTURE_STORAGE_OPTIONS", default={})
-        if _picture_storage
+        if PICTURE_STORAGE
         else _picture_folder,
     },
 }
@@ -299,6 +302,42 @@ ALERT_LATE_AFTER_S = env.int("ALERT_LATE_AFTER_S", default=15 * 60)
 # How long events that ended, and whom they were told to, are kept.
 ALERT_RETENTION_DAYS = env.int("ALERT_RETENTION_DAYS", default=365)
 WEBHOOK_PRIVATE_ADDRESSES = env.bool("WEBHOOK_PRIVATE_ADDRESSES", default=False)
+
+# --- Console -----------------------------------------------------------------------------
+UNFOLD: dict[str, object] = {
+    "SITE_TITLE": "RuuviNet",
+    "SITE_HEADER": "RuuviNet",
+    "SITE_URL": None,  # there is no other site to view
+    "SITE_ICON": lambda request: f"/{STATIC_URL}ruuvinet/icon.svg",
+    "SITE_FAVICONS": [
+        {
+            "rel": "icon",
+            "type": "image/svg+xml",
+            "href": lambda request: f"/{STATIC_URL}ruuvinet/icon.svg",
+        }
+    ],
+    "STYLES": [lambda request: f"/{STATIC_URL}ruuvinet/console.css"],
+    "SCRIPTS": [lambda request: f"/{STATIC_URL}ruuvinet/console.js"],
+    "DASHBOARD_CALLBACK": "ruuvinet.dashboard.dashboard",
+    "SIDEBAR": {"navigation": "ruuvinet.dashboard.navigation"},
+    "BORDER_RADIUS": "6px",
+    # Ruuvi's green, dark enough for white letters on it and for links on white.
+    "COLORS": {
+        "primary": {
+            "50": "#effaf8",
+            "100": "#d2f2ed",
+            "200": "#a6e4dc",
+            "300": "#72cfc5",
+            "400": "#43b5aa",
+            "500": "#2ba89d",
+            "600": "#14746d",
+            "700": "#125d58",
+            "800": "#124b47",
+            "900": "#123e3b",
+            "950": "#042423",
+        }
+    },
+}
 
 # --- API ---------------------------------------------------------------------------------
 REST_FRAMEWORK = {

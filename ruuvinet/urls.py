@@ -7,12 +7,12 @@ from django.views.generic import RedirectView
 from drf_spectacular.views import SpectacularJSONAPIView, SpectacularSwaggerView
 
 from ruuvinet.account_views import Verify, VerifyDelete
+from ruuvinet.dashboard import live as dashboard_live
+from ruuvinet.glossary import words
 from ruuvinet.sensor_views import Contest, SensorsDense, Unclaim, Unshare, Update
 from ruuvinet.views import live, metrics, ready
 
-admin.site.site_header = admin.site.site_title = "RuuviNet"
-admin.site.index_title = "Console"
-admin.site.site_url = None  # there is no other site to view
+admin.site.index_title = "Dashboard"
 
 # Making it takes a while, and it does not change while this process lives.
 schema = cache_page(86400, cache="local")(SpectacularJSONAPIView.as_view())
@@ -39,6 +39,8 @@ urlpatterns = [
     path("api/schema", schema, name="schema"),
     path("api/docs", SpectacularSwaggerView.as_view()),
     path("admin", RedirectView.as_view(pattern_name="admin:index")),  # as people type it
+    path("admin/words", admin.site.admin_view(words), name="words"),
+    path("admin/live", admin.site.admin_view(dashboard_live), name="live"),
     path("admin/", admin.site.urls),
 ]
 handler400 = "ruuvinet.lib.api.bad_request"

@@ -3,22 +3,52 @@
 from typing import Any
 
 from django.contrib import admin, messages
+from django.core.exceptions import PermissionDenied
 from django.db.models import QuerySet
-from django.http import HttpRequest
+from django.http import HttpRequest, HttpResponse
+from django.urls import URLPattern, path, reverse
 from django.utils import timezone
 from django.utils.html import format_html, format_html_join
 from django.utils.safestring import SafeString
+from django.utils.translation import gettext_lazy as _
 
-from accounts.console import ReadOnly
+from accounts.console import (
+    MacSearch,
+    ModelAdmin,
+    ReadOnly,
+    TabularInline,
+    charts,
+    mac_or_404,
+)
 from accounts.models import User
 from ruuvinet.lib.api import DomainError
-from sensors import pictures
+from ruuvinet.lib.mac import Mac
+from sensors import pictures, quantities
+from sensors.charts import series
 from sensors.export_admin import ExportingAdmin
 from sensors.models import Access, Latest, PendingShare, Sensor, SensorSetting
 from sensors.services import claim_sensor
 
+SPANS = {"day": _("Day"), "week": _("Week"), "month": _("Month"), "year": _("Year")}
+BUCKETS = 300  # of a chart: about as many as a screen shows side by side
 
-class AccessInline(admin.TabularInline[Access, Sensor]):
+
+def sensor_page(mac: Mac) -> dict[str, Any]:
+    """What stands above the form of a sensor, also of one that is only heard. Three queries."""
+    sensor = Sensor.objects.select_related("owner").filter(mac=mac).first() or Sensor(mac=mac)
+    latest = Latest.objects.filter(sensor=mac).first()
+    reading = latest.reading() if latest else None
+    return {
+        "sensor": sensor,
+        "latest": latest,
+        "values": quantities.values(reading, sensor) if reading else [],
+        "accesses": Access.objects.filter(sensor=mac).select_related("user"),
+        "charts": reverse("admin:sensors_sensor_charts", args=[mac]),
+        "ranges": SPANS.items(),
+    }
+
+
+class AccessInline(TabularInline[Access, Sensor]):
     """The owner and those with whom the sensor is shared."""
 
     model = Access
@@ -37,7 +67,7 @@ class AccessInline(admin.TabularInline[Access, Sensor]):
         return format_html('<img src="{}" height="48" alt="">', pictures.url(access.picture))
 
 
-class PendingShareInline(admin.TabularInline[PendingShare, Sensor]):
+class PendingShareInline(TabularInline[PendingShare, Sensor]):
     model = PendingShare
     fields = ("email", "shared_by", "invited_at")
     readonly_fields = fields
@@ -50,7 +80,7 @@ class PendingShareInline(admin.TabularInline[PendingShare, Sensor]):
         return super().get_queryset(request).select_related("shared_by")
 
 
-class SensorSettingInline(admin.TabularInline[SensorSetting, Sensor]):
+class SensorSettingInline(TabularInline[SensorSetting, Sensor]):
     """What the owner chose in the apps."""
 
     model = SensorSetting
@@ -62,7 +92,7 @@ class SensorSettingInline(admin.TabularInline[SensorSetting, Sensor]):
         return False
 
 
-class SensorAdmin(ExportingAdmin):
+class SensorAdmin(MacSearch, ExportingAdmin):
     """Registered by ruuvinet.admin, whose actions also touch alerts."""
 
     fields = (
@@ -79,7 +109,34 @@ class SensorAdmin(ExportingAdmin):
     list_select_related = ("owner",)
     raw_id_fields = ("owner",)
     search_fields = ("owner__email", "accesses__name")
+    search_help_text = _("an address, its last four digits, a name or an owner")
     inlines = (AccessInline, PendingShareInline, SensorSettingInline)
+    change_form_outer_before_template = "admin/sensors/sensor.html"
+
+    def get_urls(self) -> list[URLPattern]:
+        show = self.admin_site.admin_view(self.charts)
+        return [path("<mac>/charts", show, name="sensors_sensor_charts"), *super().get_urls()]
+
+    def charts(self, request: HttpRequest, mac: str) -> HttpResponse:
+        """The history of a sensor, as JSON for the charts of its page. Two queries."""
+        if not self.has_view_permission(request):
+            raise PermissionDenied
+        address = mac_or_404(mac)
+        sensor = Sensor.objects.filter(mac=address).first() or Sensor(mac=address)
+        return charts(
+            request,
+            spans=list(SPANS),
+            now=int(timezone.now().timestamp()),
+            draw=lambda since, until: quantities.drawn(
+                series(sensor, since=since, until=until, buckets=BUCKETS)
+            ),
+        )
+
+    def change_view(
+        self, request: HttpRequest, object_id: str, form_url: str = "", extra_context: Any = None
+    ) -> HttpResponse:
+        page = {"page": sensor_page(mac_or_404(object_id))}
+        return super().change_view(request, object_id, form_url, (extra_context or {}) | page)
 
     def has_delete_permission(self, request: HttpRequest, obj: Sensor | None = None) -> bool:
         return False  # a sensor remembers from when on its history is the owner's
@@ -113,15 +170,26 @@ class SensorAdmin(ExportingAdmin):
 
 
 @admin.register(Latest)
-class LatestAdmin(ReadOnly, admin.ModelAdmin[Latest]):
+class LatestAdmin(MacSearch, ReadOnly, ModelAdmin[Latest]):
     """What is in the air. Read only, but for claiming."""
 
     list_display = ("sensor", "format", "temperature", "measured_time", "gateway", "rssi_dbm")
     ordering = ("-measured_at",)
+    list_filter = ("data_format",)
+    mac_field = "sensor"
+    search_fields = ("sensor",)
+    search_help_text = _("an address or its last four digits")
     fields = ("sensor", "measured_time", "gateway", "rssi_dbm", "values", "raw")
     readonly_fields = fields
     actions = ("claim_for_me",)
     show_full_result_count = False
+    change_form_outer_before_template = "admin/sensors/sensor.html"
+
+    def change_view(
+        self, request: HttpRequest, object_id: str, form_url: str = "", extra_context: Any = None
+    ) -> HttpResponse:
+        page = {"page": sensor_page(mac_or_404(object_id))}
+        return super().change_view(request, object_id, form_url, (extra_context or {}) | page)
 
     @admin.display(description="format")
     def format(self, latest: Latest) -> str:

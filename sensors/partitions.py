@@ -7,7 +7,7 @@ lies after its end, a day later at the latest: then it can be put in order, and 
 import logging
 import re
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from typing import NamedTuple, TypeVar
 
@@ -188,15 +188,10 @@ def patiently(run: Callable[[], Result]) -> Result:
     raise AssertionError("not reached")
 
 
-def covered_until(now: int) -> dict[str, int]:
-    """For each table until when readings of `now` and later find their partition, without a gap."""
-    tables = TABLES if connection.vendor == "postgresql" else ()
-    return {table: _covered_until(table, now) for table in tables}
-
-
-def _covered_until(table: str, now: int) -> int:
+def covered_until(there: Sequence[Partition], now: int) -> int:
+    """Until when readings of `now` and later find one of these partitions, without a gap."""
     until = now
-    for partition in partitions(table):
+    for partition in there:
         if partition.start <= until < partition.end:
             until = partition.end
     return until

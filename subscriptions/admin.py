@@ -70,6 +70,7 @@ class PlanAdmin(AuditedAdmin[Plan]):
         "max_history_days",
         "max_resolution_minutes",
     )
+    search_fields = ("name",)
     fieldsets = [(None, {"fields": ["name"]}), *ALLOWANCE_FIELDSETS]
     ordering = ("name",)
     actions = ("make_default", "give", "make_codes")

@@ -261,13 +261,6 @@ def test_bars_lie_where_their_time_is(start):
     assert bars == {"CO₂": [(0, 14)], "Movement": [(50, 50)]}
 
 
-def test_the_first_page_counts_what_is_open_and_what_failed(admin_client, fired):
-    Delivery.objects.update(status=Delivery.Status.FAILED, created_at=timezone.now())
-    text = " ".join(admin_client.get(reverse("admin:index")).content.decode().split())
-    assert "<b>1</b> open" in text
-    assert "<b>1</b> failed" in text
-
-
 def test_an_event_is_found_by_the_sensors_address(admin_client, fired):
     page = reverse("admin:alerts_alertevent_changelist")
     for term, count in (("ef-54-4a-e7-1d-9e", 1), ("EF:54:4A:E7:1D:9F", 0), ("Porch", 1)):

@@ -1,5 +1,6 @@
 """The gateways page of the console, as an operator uses it."""
 
+import re
 from datetime import timedelta
 
 import pytest
@@ -217,7 +218,8 @@ class TestList:
         assert set(shown(reply)) == {str(mac) for mac in expected[state]}
         for gateway in reply.context["cl"].result_list:
             assert gateway.state().label == label
-        assert f'<td class="field-state">{label}</td>' in reply.content.decode()
+        page = " ".join(reply.content.decode().split())
+        assert re.search(rf"field-state[^>]*>(<|[^>]*>)*? ?{label} ?<", page.replace("> <", "><"))
 
     def test_gateway_page_shows_the_rejection(self, console, waiting):
         page = console.get(reverse("admin:gateways_gateway_change", args=[waiting]))
@@ -271,7 +273,7 @@ class TestWhitelisting:
         page = act("whitelist", waiting, confirm="1", **{str(waiting): secret})
 
         assert page.status_code == 200
-        assert "errorlist" in page.content.decode()
+        assert page.context["form"].errors[str(waiting)]
         assert Gateway.objects.get().whitelisted_at is None
 
     def test_action_explains_the_fallback_key(self, act, waiting):

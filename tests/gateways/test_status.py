@@ -233,7 +233,7 @@ def test_the_console_shows_status_and_resets(row, post, console):
     statuses = console.get(reverse("admin:gateways_gatewaystatus_changelist")).content.decode()
     resets = console.get(reverse("admin:gateways_gatewayreset_changelist")).content.decode()
 
-    assert "firmware v1.17.0" in page
+    assert "<dd>v1.17.0</dd>" in page
     for name in ("gatewaystatus", "gatewayreset", "servedconfiguration", "credential"):
         own = f"{reverse(f'admin:gateways_{name}_changelist')}?gateway={row.pk}"
         assert f'href="{own}"' in page
