@@ -28,11 +28,16 @@ pytestmark = [pytest.mark.django_db(transaction=True), pytest.mark.storage]
 
 
 class ObservedWriter(Writer):
-    """Written to from threads; says when it has taken its first batch."""
+    """Warm when made; written to from threads; says when it has taken its first batch."""
 
     def __init__(self, **options) -> None:
-        self.taken = threading.Event()
+        self.taken, self._warm = threading.Event(), threading.Event()
         super().__init__(**options)
+        assert self._warm.wait(20)
+
+    def _take(self):
+        self._warm.set()
+        return super()._take()
 
     def write(self, post):
         asyncio.run(super().write(post))
@@ -90,7 +95,6 @@ def database_busy():
 def waiting_posts(writer: ObservedWriter, count: int) -> list[threading.Thread]:
     """Threads with a post each, of which the writer has taken the first and the others wait."""
     threads = [threading.Thread(target=writer.write, args=[post_of(n)]) for n in range(count)]
-    writer.taken.clear()
     threads[0].start()
     assert writer.taken.wait(20)
     for thread in threads[1:]:
@@ -134,7 +138,6 @@ def test_posts_that_wait_share_a_transaction(writer, monkeypatch):
         return real(posts, slots)
 
     whitelist(mac=GATEWAY, secret=KEY, at=at(NOW - 60))
-    writer.write(post_of(1))  # it is warm now
     monkeypatch.setattr(writing, "commit", commit)
     with database_busy():
         threads = waiting_posts(writer, 20)
