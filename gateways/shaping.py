@@ -53,11 +53,12 @@ def shape(
             batch.sent_at_s, batch.nonce = stated, wire.read_count(upload.nonce)
         else:
             batch.clock_offset_s = stated - now
-    for reception in _readable(upload, batch, gateway=gateway, now=now):
-        other = batch.receptions.get(reception.sensor)
+    receptions = batch.receptions
+    for reception in _readable(upload, batch, gateway=int(gateway), now=now):
+        other = receptions.setdefault(reception.sensor, reception)
         # Two spellings of one MAC: the newer record counts.
-        if other is None or reception.measured_at > other.measured_at:
-            batch.receptions[reception.sensor] = reception
+        if other is not reception and reception.measured_at > other.measured_at:
+            receptions[reception.sensor] = reception
     return batch
 
 
@@ -81,7 +82,7 @@ def _readable(
             batch.late_readings += 1
             continue
         if payload:
-            yield Reception(int(sensor), measured_at, int(gateway), rssi_dbm, payload)
+            yield Reception(int(sensor), measured_at, gateway, rssi_dbm, payload)
 
 
 # A gateway hears the same sensors again and again.

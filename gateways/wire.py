@@ -133,9 +133,7 @@ def read_decoded(raw: msgspec.Raw) -> dict[str, Any]:
 
 def read_timestamp(value: Timestamp) -> int | None:
     """Unix seconds from an integer or a digit string; None when absent. Raises ValueError."""
-    if value is None:
-        return None
-    if isinstance(value, int) and not isinstance(value, bool):
+    if value is None or type(value) is int:  # not bool, which is an int as well
         return value
     if isinstance(value, str) and value.isascii() and value.isdigit() and len(value) <= 20:
         return int(value)

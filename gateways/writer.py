@@ -36,12 +36,18 @@ class Unavailable(Exception):
     """The database cannot be reached, or the process is about to end."""
 
 
-def commit(posts: Sequence[Post], slots: SparseSlots) -> list[Mac]:
-    """Store `posts` in one transaction; returns the sensors that were kept."""
+def commit(
+    posts: Sequence[Post], slots: SparseSlots, meanwhile: Callable[[], None] = lambda: None
+) -> list[Mac]:
+    """Store `posts` in one transaction; returns the sensors that were kept.
+
+    `meanwhile` is called when only the database has still work to do.
+    """
     receptions = chain.from_iterable(post.batch.receptions.values() for post in posts)
     with pipeline(), transaction.atomic():
         sensors = store(receptions, slots)
         note_accepted(posts)
+        meanwhile()
     slots.committed()
     return sensors
 
@@ -67,6 +73,7 @@ class Writer:
         self._queue: SimpleQueue[_Waiting | None] = SimpleQueue()
         self._woken = woken
         self._slots = SparseSlots()
+        self._settled: list[_Waiting] = []  # whose senders do not know it yet
         self._closed = False
         self._thread = threading.Thread(target=self._run, name="writer", daemon=True)
         self._thread.start()
@@ -94,12 +101,28 @@ class Writer:
         with suppress(DatabaseError):  # otherwise with the first post
             warm_up()
         while not (self._closed and self._queue.empty()):
+            if self._queue.empty():
+                self._release()
             batch = self._take()
             sensors = self._commit(batch)
-            _release(batch)
+            self._release()
+            self._settled = batch
             if sensors:
                 self._woken(sensors)
+        self._release()
         connection.close()
+
+    def _release(self) -> None:
+        """Tell those who sent what was committed, or refused, before.
+
+        Not at once, if others wait: their event loop would have Python's global lock, and with it
+        the next batch, while the database has nothing to do. One word for each event loop: to wake
+        it costs more than all that it does then.
+        """
+        settled, self._settled = self._settled, []
+        for loop, its_own in groupby(settled, key=lambda waiting: waiting.loop):
+            with suppress(RuntimeError):  # it is closed
+                loop.call_soon_threadsafe(_settle, list(its_own))
 
     def _take(self) -> list["_Waiting"]:
         """What waits; nothing when it was only to be told that the writer is closed."""
@@ -136,8 +159,9 @@ class Writer:
     def _commit_again_if_lost(self, posts: Sequence[Post]) -> list[Mac]:
         """Commit; on a lost connection once more on a new one. Raises Unavailable."""
         try:
-            return commit(posts, self._slots)
+            return commit(posts, self._slots, self._release)
         except (OperationalError, InterfaceError):
+            self._release()  # to connect again may take long
             connection.close()
         try:
             return commit(posts, self._slots)
@@ -165,13 +189,6 @@ class _Waiting:
             self.outcome.set_exception(self.error)
         else:
             self.outcome.set_result(None)
-
-
-def _release(batch: Sequence[_Waiting]) -> None:
-    """One word for each event loop: to wake it costs more than all that it does then."""
-    for loop, its_own in groupby(batch, key=lambda waiting: waiting.loop):
-        with suppress(RuntimeError):  # it is closed
-            loop.call_soon_threadsafe(_settle, list(its_own))
 
 
 def _settle(batch: Iterable[_Waiting]) -> None:

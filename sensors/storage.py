@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from functools import partial
 from itertools import chain
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, cast
 
 import psycopg
 from django.db import connection
@@ -192,10 +192,10 @@ class _Array:
     element: struct.Struct
 
     def __init__(self, values: Sequence[int]) -> None:
-        size = self.element.size
-        layout = struct.Struct("!" + f"i{self.element.format[-1]}" * len(values))
-        flat = [word for value in values for word in (size, value)]
-        self.data = self.header(len(values)) + layout.pack(*flat)
+        words = [self.element.size] * (2 * len(values))
+        words[1::2] = values
+        layout = "!" + f"i{self.element.format[-1]}" * len(values)
+        self.data = self.header(len(values)) + struct.pack(layout, *words)
 
     def header(self, count: int, *, nulls: bool = False) -> bytes:
         return struct.pack("!iiIii", 1, nulls, self.element_oid, count, 1)
@@ -213,20 +213,25 @@ class Int2(_Array):
     element_oid, array_oid, element = 21, 1005, struct.Struct("!h")
 
 
-class NullableInt2(_Array):
-    element_oid, array_oid, element = 21, 1005, struct.Struct("!ih")
-
+class NullableInt2(Int2):
     def __init__(self, values: Sequence[int | None]) -> None:
-        null = struct.pack("!i", -1)
-        words = [null if v is None else self.element.pack(2, v) for v in values]
-        self.data = self.header(len(values), nulls=None in values) + b"".join(words)
+        if None not in values:
+            super().__init__(cast(Sequence[int], values))
+            return
+        null, size = struct.pack("!i", -1), struct.pack("!i", 2)
+        words = [null if v is None else size + self.element.pack(v) for v in values]
+        self.data = self.header(len(values), nulls=True) + b"".join(words)
 
 
 class Bytea(_Array):
-    element_oid, array_oid, element = 17, 1001, struct.Struct("!i")
+    element_oid, array_oid = 17, 1001
 
     def __init__(self, values: Sequence[bytes]) -> None:
-        words = [word for value in values for word in (self.element.pack(len(value)), value)]
+        lengths = {len(value) for value in values}
+        headers = {length: struct.pack("!i", length) for length in lengths}
+        words = [b""] * (2 * len(values))
+        words[::2] = [headers[len(value)] for value in values]
+        words[1::2] = values
         self.data = self.header(len(values)) + b"".join(words)
 
 

@@ -6,12 +6,15 @@ bytes inside a device name, another vendor's payload or a MAC address.
 
 from __future__ import annotations
 
+from functools import lru_cache
+
 from sensors.decoders import df2_4
 from sensors.decoders.payload import FORMATS, payload_format
 from sensors.decoders.reading import Reading
 
 _MANUFACTURER_DATA = 0xFF
 _SERVICE_DATA = 0x16
+_HEAD_BYTES = 8
 _RUUVI = b"\x99\x04"  # company id 0x0499; the only little-endian number on this road
 
 
@@ -32,7 +35,20 @@ def data_format(data: bytes) -> int | None:
 
     None exactly when that function returns None.
     """
+    told = _told_by_head(data[:_HEAD_BYTES], len(data))
+    if told is not None:
+        return told
     payload = _find_payload(data)
+    return None if payload is None else payload[0]
+
+
+@lru_cache(1000)
+def _told_by_head(head: bytes, size: int) -> int | None:
+    """The format, if the first bytes of an advertisement alone tell it.
+
+    Nearly all are alike in these: flags, length, company and format.
+    """
+    payload = _find_payload(head + bytes(size - len(head)))  # in zeros nothing is found
     return None if payload is None else payload[0]
 
 

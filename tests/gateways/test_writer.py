@@ -133,9 +133,9 @@ def test_workers_hear_of_the_sensors_after_the_commit(writer, woken):
 def test_posts_that_wait_share_a_transaction(writer, monkeypatch):
     sizes = []
 
-    def commit(posts, slots, real=writing.commit):
+    def commit(posts, *more, real=writing.commit):
         sizes.append(len(posts))
-        return real(posts, slots)
+        return real(posts, *more)
 
     whitelist(mac=GATEWAY, secret=KEY, at=at(NOW - 60))
     monkeypatch.setattr(writing, "commit", commit)
