@@ -26,6 +26,9 @@ hypothesis.settings.load_profile("ruuvinet")
 # Hashing a password is slow on purpose, and the tests sign in often.
 settings.PASSWORD_HASHERS = ["django.contrib.auth.hashers.MD5PasswordHasher"]
 
+# Look for static files when one is asked for: each new client would list all packages' files first.
+settings.WHITENOISE_AUTOREFRESH = True
+
 
 def pytest_addoption(parser: pytest.Parser) -> None:
     parser.addoption("--no-skips", action="store_true", help="a skipped test counts as failed")
