@@ -91,6 +91,8 @@ def django_db_modify_db_settings(django_db_modify_db_settings_parallel_suffix: N
     """
     if settings.EMBEDDED_DATABASE:
         settings.DATABASES["default"]["TEST"]["NAME"] = str(settings.DATA_DIR / "test.sqlite3")
+        # As with PostgreSQL: losing this data does not matter, and waiting for the disk takes time.
+        settings.DATABASES["default"]["OPTIONS"]["init_command"] += "PRAGMA synchronous=OFF;"
 
 
 @pytest.fixture(scope="session")
