@@ -19,12 +19,15 @@ demo: .venv/.installed
 # --- Checks ------------------------------------------------------------------------------
 test: lint types checks docs suite
 
+# Their slow tests bring the databases that they need, and do the same again with --database sqlite.
+ONLY_ONCE := test_deploy.py test_move_to_postgresql.py
+
 # What `make test` leaves out, since it is slow. Programs that no wheel brings come from Debian.
 test-slow: .venv/.installed-dev
 	@.ci/packages
 	$(PYTEST) --database sqlite -n auto -m "not slow and not storage"
 	$(PYTEST) -m slow
-	$(PYTEST) --database sqlite -m slow
+	$(PYTEST) --database sqlite -m slow $(addprefix --ignore=tests/ruuvinet/,$(ONLY_ONCE))
 
 test-all: test test-slow
 
