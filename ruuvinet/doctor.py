@@ -210,7 +210,8 @@ def _jobs() -> Iterator[Finding]:
             what, command = names[part.name]
             yield Finding(
                 f"{what} does not work: {part.problem}.",
-                f"`make run` starts it; otherwise `{command}`. After a start it takes a minute.",
+                f"`make run` or systemd (docs/deployment.md) starts it; otherwise `{command}`. After a start "
+                "it takes a minute.",
             )
 
 

@@ -18,7 +18,7 @@ from typing import IO, Any, cast
 
 from django.conf import settings
 from django.core.management import CommandError
-from django.db import connection
+from django.db import ProgrammingError, connection
 from django.db.backends.base.base import BaseDatabaseWrapper
 
 from ruuvinet.lib.database import database_at
@@ -128,7 +128,12 @@ def scratch_database(folder: Path) -> Iterator[dict[str, Any]]:
         return
     name = f"ruuvinet_scratch_{os.getpid()}"
     with connection.cursor() as cursor:
-        cursor.execute(f"CREATE DATABASE {name} TEMPLATE template0")
+        try:
+            cursor.execute(f"CREATE DATABASE {name} TEMPLATE template0")
+        except ProgrammingError as error:
+            raise CommandError(
+                f"No scratch database: {error}. Its superuser may ALTER ROLE {ours()['USER']} CREATEDB."
+            ) from error
         try:
             yield ours() | {"NAME": name}
         finally:

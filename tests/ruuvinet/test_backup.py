@@ -1,10 +1,13 @@
 """Backups of real installations, taken while gateways post, and brought back to life."""
 
 import json
+import os
 import stat
 import zipfile
 from pathlib import Path
+from urllib.parse import urlsplit
 
+import psycopg
 import pytest
 from django.core.management import CommandError
 
@@ -93,6 +96,24 @@ def test_a_backup_under_load_refuses_no_post_and_has_all_that_was_acknowledged(
     with serving(elsewhere, whitelist=False), posting(elsewhere, at_least=50) as fleet:
         pass
     assert fleet.statuses == {200}
+
+
+def test_whoever_may_make_no_scratch_database_is_told_the_mend(environment, tmp_path):
+    server = urlsplit(environment["DATABASE_URL"])
+    if not server.scheme:
+        return  # a scratch place of SQLite is a folder
+    role = f"frugal_{os.getpid()}"
+    with psycopg.connect(environment["DATABASE_URL"], autocommit=True) as admin:
+        admin.execute(f"CREATE ROLE {role} LOGIN PASSWORD 'thrift'")
+        admin.execute(f"ALTER DATABASE {server.path[1:]} OWNER TO {role}")
+    place = server.netloc.rpartition("@")[2]
+    frugal = environment | {
+        "DATABASE_URL": server._replace(netloc=f"{role}:thrift@{place}").geturl()
+    }
+    assert manage(frugal, "migrate", "--verbosity=0").returncode == 0
+    refusal = said(manage(frugal, "backup", tmp_path / "backups", "--verify"))
+    assert f"ALTER ROLE {role} CREATEDB" in refusal
+    assert len(list((tmp_path / "backups").glob("*.zip"))) == 1
 
 
 def test_keys_lie_beside_the_archive_for_their_owner_only_and_never_in_it(archive, environment):

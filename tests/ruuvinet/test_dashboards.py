@@ -4,15 +4,26 @@ import json
 import re
 import shutil
 import subprocess
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 import pytest
+import requests
 from django.conf import settings
 from django.db import connection
 from django.utils import timezone
 from prometheus_client.parser import text_string_to_metric_families
 
+from gateways.signature import sign
+from ruuvinet.lib.mac import Mac
 from ruuvinet.metrics import exposition
+from tests.gateways.test_durability import DF5, GATEWAYS, KEY
+from tests.ruuvinet.installation import installation, manage, posting, serving
+from tests.ruuvinet.program import Program, eventually
+from tests.services import free_port
 
 DEPLOY = Path(__file__).parents[2] / "deploy"
 RULES = DEPLOY / "prometheus" / "ruuvinet.rules.yml"
@@ -100,3 +111,74 @@ def test_promtool_understands_the_rules_and_the_dashboard(tmp_path):
     ):
         done = subprocess.run(["promtool", *command], capture_output=True, text=True, check=False)
         assert done.returncode == 0, done.stdout + done.stderr
+
+
+# --- Beside a real Prometheus ----------------------------------------------------------------
+@contextmanager
+def prometheus(folder: Path, environment: dict[str, str]) -> Iterator[Callable[..., Any]]:
+    """A Prometheus with our configuration and rules, only faster; gives what asks its API."""
+    config = (DEPLOY / "prometheus" / "prometheus.yml").read_text()
+    for ours, here in {
+        "scrape_interval: 15s": "scrape_interval: 1s\n  evaluation_interval: 1s",
+        "https": "http",
+        "/etc/prometheus/ruuvinet-token": str(folder / "token"),
+        "ruuvi.example.com": f"127.0.0.1:{environment['PORT']}",
+        "ruuvinet.rules.yml": str(RULES),
+    }.items():
+        assert ours in config
+        config = config.replace(ours, here)
+    (folder / "prometheus.yml").write_text(config)
+    (folder / "token").write_text(environment["METRICS_TOKEN"])
+    port = free_port()
+    argv = ["prometheus", f"--config.file={folder}/prometheus.yml", f"--storage.tsdb.path={folder}/p",
+            f"--web.listen-address=127.0.0.1:{port}"]  # fmt: skip
+
+    def ask(what: str, **arguments: str) -> Any:
+        url = f"http://127.0.0.1:{port}/api/v1/{what}"
+        answer = requests.get(url, params=arguments, timeout=10)
+        answer.raise_for_status()
+        return answer.json()["data"]
+
+    with Program(argv) as program:
+        program.wait_for("Server is ready")
+        yield ask
+
+
+def post_one(environment: dict[str, str], gateway: int) -> int:
+    """The answer to a reading of sensor 7."""
+    tag = {"rssi": -70, "timestamp": int(time.time()), "data": DF5}
+    data = {"gw_mac": str(Mac(gateway)), "timestamp": tag["timestamp"], "tags": {str(Mac(7)): tag}}
+    body = json.dumps({"data": data}).encode()
+    url = f"http://127.0.0.1:{environment['PORT']}/record"
+    headers = {"Ruuvi-HMAC-SHA256": sign(body, KEY)}
+    return requests.post(url, body, headers=headers, timeout=10).status_code
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(not shutil.which("prometheus"), reason="prometheus is not installed")
+def test_each_panel_has_something_to_show_of_a_running_installation(tmp_path):
+    with (
+        installation(tmp_path, METRICS_TOKEN="a-token-of-the-tests") as environment,
+        serving(environment),
+        posting(environment),
+        prometheus(tmp_path, environment) as ask,
+    ):
+        rule = ["add_alert", "ann@example.com", str(Mac(7)), "temperature", "--max", "-10"]
+        assert manage(environment, *rule).returncode == 0
+        assert eventually(lambda: bool(ask("query", query="ruuvinet_posts_total")["result"]))
+        assert post_one(environment, gateway=0) == 200  # its alert is to be told by mail
+        assert post_one(environment, gateway=GATEWAYS) == 403  # nobody knows it
+        empty = set(targets("prometheus"))
+        if not environment["DATABASE_URL"]:
+            empty = {expr for expr in empty if "ruuvinet_partition" not in expr}
+
+        def is_all_shown() -> bool:
+            for expr in sorted(empty):
+                if ask("query", query=expr.replace("$__rate_interval", "1m"))["result"]:
+                    empty.remove(expr)
+            return not empty
+
+        assert eventually(is_all_shown, within_s=60), empty
+        rules = [rule for group in ask("rules")["groups"] for rule in group["rules"]]
+    assert {rule["health"] for rule in rules} == {"ok"}
+    assert [rule["name"] for rule in rules if rule["state"] == "firing"] == []

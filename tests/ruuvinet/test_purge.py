@@ -12,6 +12,8 @@ from accounts import tasks as accounts_tasks
 from accounts.models import AccessToken, AuditEntry, OneTimeCode, OutgoingMail
 from alerts import tasks as alerts_tasks
 from alerts.models import AlertEvent, ListeningSpan
+from gateways import tasks as gateways_tasks
+from gateways.models import Gateway, GatewayReset
 from ruuvinet.management.commands.purge import PURGES
 
 pytestmark = [pytest.mark.django_db, pytest.mark.storage]
@@ -22,6 +24,7 @@ MODELS = {
     "audit trail": AuditEntry,
     "alert events": AlertEvent,
     "times without ingest": ListeningSpan,
+    "told by and served to gateways": GatewayReset,
 }
 
 
@@ -29,6 +32,7 @@ MODELS = {
 def _old_and_new(alice):
     """Of each kind one that is to go and one that is to stay."""
     now = timezone.now()
+    gateway = Gateway.objects.create(mac=1)
     for at in (now - timedelta(days=400), now):
         later = at + timedelta(minutes=5)
         OneTimeCode.objects.create(
@@ -51,6 +55,7 @@ def _old_and_new(alice):
             resolved_at=at,
         )
         ListeningSpan.objects.create(since=0, until=int(at.timestamp()))
+        GatewayReset.objects.create(gateway=gateway, seen_at=at)
 
 
 def purge(*options):
@@ -81,5 +86,6 @@ def test_the_timetable_forgets_the_same():
     accounts_tasks.purge_audit_trail()
     alerts_tasks.sweep()
     alerts_tasks.purge_events()
+    gateways_tasks.purge_history()
     assert {name: 2 - number for name, number in left().items()} == expected
     assert {purge.name for purge in PURGES} == set(MODELS)

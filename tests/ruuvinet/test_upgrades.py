@@ -129,6 +129,46 @@ def test_an_older_data_folder_is_upgraded_and_its_copy_kept(tmp_path):
     assert newest not in applied(copy)
 
 
+# Data folders of `make run` with the tests' secrets: two gateways of `manage.py simulate`, a person
+# with a rule, its alert and a phone. Each release leaves one more.
+RELEASES = sorted((PROJECT / "tests/golden/releases").glob("*.zip"))
+KEPT = (
+    "SELECT email, password, is_superuser FROM accounts_user",
+    "SELECT mac, secret, whitelisted_at FROM gateways_gateway",
+    "SELECT sensor, slot, rssi_dbm, gateway, payload FROM sensors_measurement",
+    "SELECT sensor, slot, rssi_dbm, gateway, payload FROM sensors_sparsemeasurement",
+    "SELECT mac, owner_id FROM sensors_sensor",
+    "SELECT sensor_id, user_id, name FROM sensors_access",
+    "SELECT id, sensor_id, user_id, type, max FROM alerts_alertrule",
+    "SELECT id, rule_id, sensor, value, opened_at FROM alerts_alertevent",
+    "SELECT user_id, token, platform FROM alerts_pushtoken",
+)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("release", RELEASES, ids=lambda path: path.stem)
+def test_a_data_folder_of_each_release_is_whole_after_its_upgrade(release, tmp_path):
+    never = {"DENSE_RETENTION_DAYS": "36500", "SPARSE_RETENTION_DAYS": "36500"}
+    with installation(tmp_path, DATABASE_URL="", REDIS_URL="", **never) as home:
+        data = Path(home["RUUVINET_DATA"])
+        shutil.unpack_archive(release, data)
+        before = all_of(data / "ruuvinet.sqlite3")
+        assert all(before.values())
+        with serving(home, whitelist=False) as server:
+            assert server.find("The data as it was before this upgrade")
+            url = f"http://127.0.0.1:{home['PORT']}/record"
+            posted = ("simulate", "--url", url, "--gateways", "2", "--posts", "1", "--spread", "0")
+            told = manage(home, *posted)  # by keys that only the old secrets can read
+            assert told.returncode == 0, told.stderr
+        after = all_of(data / "ruuvinet.sqlite3")
+    assert [query for query, rows in before.items() if rows - after[query]] == []
+
+
+def all_of(path):
+    with closing(sqlite3.connect(path)) as database:
+        return {query: set(database.execute(query)) for query in KEPT}
+
+
 def applied(path):
     with closing(sqlite3.connect(path)) as database:
         return set(database.execute("SELECT app, name FROM django_migrations"))

@@ -12,23 +12,29 @@ from accounts import audit, codes, mail
 from accounts.services import purge_tokens, unused_tokens
 from alerts.offline import forget_old_spans, old_spans
 from alerts.services import expired_events, purge_events
+from gateways import history
 
 
 class Purge(NamedTuple):
-    """What is kept for a time: the rows whose time is over, and the verb that deletes them."""
+    """What is kept for a time: how many rows' time is over, and the verb that deletes them."""
 
     name: str
-    expired: Callable[[datetime], QuerySet[Any]]
+    count: Callable[[datetime], int]
     purge: Callable[[datetime], int]
 
 
+def _number(expired: Callable[[datetime], QuerySet[Any]]) -> Callable[[datetime], int]:
+    return lambda now: expired(now).count()
+
+
 PURGES = (
-    Purge("sign-in codes", codes.expired, codes.purge),
-    Purge("unused sessions", unused_tokens, purge_tokens),
-    Purge("mails", mail.old_mails, lambda now: mail.tidy(now=now)),
-    Purge("audit trail", audit.expired, audit.purge),
-    Purge("alert events", expired_events, purge_events),
-    Purge("times without ingest", old_spans, forget_old_spans),
+    Purge("sign-in codes", _number(codes.expired), codes.purge),
+    Purge("unused sessions", _number(unused_tokens), purge_tokens),
+    Purge("mails", _number(mail.old_mails), lambda now: mail.tidy(now=now)),
+    Purge("audit trail", _number(audit.expired), audit.purge),
+    Purge("alert events", _number(expired_events), purge_events),
+    Purge("times without ingest", _number(old_spans), forget_old_spans),
+    Purge("told by and served to gateways", history.count_expired, history.purge),
 )
 
 
@@ -41,7 +47,7 @@ class Command(BaseCommand):
     def handle(self, *args: Any, **options: Any) -> None:
         now = timezone.now()
         for purge in PURGES:
-            number = purge.expired(now).count() if options["dry_run"] else purge.purge(now)
+            number = purge.count(now) if options["dry_run"] else purge.purge(now)
             self.stdout.write(f"{number:>9}  {purge.name}")
         if options["dry_run"]:
             self.stdout.write("Nothing was deleted.")
