@@ -177,6 +177,13 @@ class Running:
         broker = cpu_s(self.broker_pid)
         return {"server": cpu_s(self.server_pid), "database": database, "broker": broker}
 
+    def environment(self) -> dict[str, str]:
+        """What lets our own code in another process work on the same database, without Redis."""
+        data = {"RUUVINET_DATA": str(self.storage.file.parent), "DATABASE_URL": "", "REDIS_URL": ""}
+        if self.storage.url:
+            data |= {"RUUVINET_DATA": str(self.storage.file), "DATABASE_URL": self.storage.url}
+        return {**ENVIRONMENT, **data, "DJANGO_SETTINGS_MODULE": "ruuvinet.settings"}
+
 
 class Arena:
     """One PostgreSQL and one Redis for all, and a fresh database for each contestant."""
