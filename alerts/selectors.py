@@ -33,7 +33,7 @@ from alerts.models import (
     Webhook,
 )
 from alerts.rules import OFFLINE, Rule, State
-from alerts.serializers import AlertItem, alert_item
+from alerts.serializers import AlertItem, RuleRow, alert_item
 from alerts.words import Preferences
 from ruuvinet.lib.api import Forbidden
 from ruuvinet.lib.mac import Mac
@@ -68,7 +68,9 @@ def rules_by_sensor(user: User, sensor: Mac | None) -> dict[Mac, list[AlertRule]
 def alert_items_of(user: User, sensors: Collection[Mac]) -> dict[Mac, list[AlertItem]]:
     """The rules of `user` for each of `sensors`, an empty list where there are none. One query."""
     items: dict[Mac, list[AlertItem]] = {sensor: [] for sensor in sensors}
-    for rule in AlertRule.objects.filter(user=user).order_by("pk"):
+    rules = AlertRule.objects.filter(user=user).order_by("pk")
+    for row in rules.values_list(*RuleRow._fields):
+        rule = RuleRow(*row)
         if rule.sensor_id in items:
             items[rule.sensor_id].append(alert_item(rule))
     return items
