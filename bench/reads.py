@@ -21,7 +21,7 @@ from typing import Any
 from bench.bodies import Magazine, write_keys
 from bench.contestants import CONTESTANTS
 from bench.load import CONNECTIONS, THREADS, Generator, Mode
-from bench.servers import Arena, settle
+from bench.servers import Arena, Running, settle
 from bench.system import BenchError, ensure_disk
 
 ROWS, SENSORS, PEOPLE = 5000, 50, 16
@@ -59,8 +59,7 @@ def main() -> int:
         tokens = _prepare()
         _measure(options.database, options.rounds, tokens[0])
         generator = Generator(_magazine(folder, tokens))
-        settle(running)
-        _play(generator, running.port, options.seconds)
+        _play(generator, running, options.seconds)
     return 0
 
 
@@ -192,18 +191,24 @@ def _magazine(folder: Path, tokens: Sequence[str]) -> Magazine:
     return Magazine(files, len(requests[0]), len(requests), head=head)
 
 
-def _play(generator: Generator, port: int, seconds: int) -> None:
-    rates, p99_ms = [], []
-    generator.play(port, Mode.KEEP_ALIVE, seconds=2, may_repeat=True)
-    for _ in range(3):
-        load = generator.play(port, Mode.KEEP_ALIVE, seconds=seconds, may_repeat=True)
-        if load.errors:
-            raise BenchError(f"{load.errors} requests failed")
-        rates.append(load.accepted / load.duration_s)
-        p99_ms.append(load.p99_ms)
+def _play(generator: Generator, running: Running, seconds: int) -> None:
+    settle(running)
+    generator.play(running.port, Mode.KEEP_ALIVE, seconds=2, may_repeat=True)
+    before = running.cpu_s()
+    loads = [
+        generator.play(running.port, Mode.KEEP_ALIVE, seconds=seconds, may_repeat=True)
+        for _ in range(3)
+    ]
+    cpu_s = {part: after_s - before[part] for part, after_s in running.cpu_s().items()}
+    if errors := sum(load.errors for load in loads):
+        raise BenchError(f"{errors} requests failed")
+    rates = [load.accepted / load.duration_s for load in loads]
+    answered = sum(load.accepted for load in loads)
     _say(
         f"  /sensors-dense over HTTP, {CONNECTIONS} connections: {statistics.median(rates):.0f} "
-        f"({min(rates):.0f}-{max(rates):.0f}) requests/s, p99 {statistics.median(p99_ms):.0f} ms"
+        f"({min(rates):.0f}-{max(rates):.0f}) requests/s, "
+        f"p99 {statistics.median(load.p99_ms for load in loads):.0f} ms, CPU a request: "
+        + ", ".join(f"{part} {spent / answered * 1000:.1f} ms" for part, spent in cpu_s.items())
     )
 
 
