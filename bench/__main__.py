@@ -20,7 +20,7 @@ from bench.report import Report
 from bench.servers import Arena
 from bench.system import BenchError, describe, ensure_disk
 
-OUT = Path(__file__).with_name("out") / "latest.json"
+OUT = Path(__file__).with_name("out")
 POSTS_PER_SECOND = 4000  # prepared; more than anybody here can take on two cores
 
 
@@ -97,15 +97,15 @@ def _run(
                     f"round {round_ + 1} of {options.rounds}  {result.contestant:15} "
                     f"{result.mode:10} {result.requests_s:6.0f} req/s"
                 )
-    report.write(OUT)
     sys.stdout.write(report.text())
-    _say(f"written to {OUT}")
+    for path in report.write(OUT):
+        _say(f"written to {path}")
 
 
 def _options(arguments: Sequence[str] | None) -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="python -m bench", description=__doc__)
     parser.add_argument("--rounds", type=int, default=3)
-    parser.add_argument("--seconds", type=int, default=10, help="of each measurement")
+    parser.add_argument("--seconds", type=int, default=8, help="of each measurement")
     parser.add_argument(
         "--only", nargs="+", metavar="NAME", choices=[c.name for c in CONTESTANTS],
         help="some of: %(choices)s",

@@ -14,9 +14,7 @@ from bench.servers import Storage
 from bench.system import BenchError, cpu_s
 
 NO_HTTP = "no HTTP"  # in the place of a connection's mode
-# Posts of a transaction, where RuuviNet was not measured before; and those made ready a second.
-BATCH = {"postgresql": 15, "sqlite": 30}
-POSTS_PER_SECOND = {"postgresql": 8000, "sqlite": 4000}
+BATCH = {"postgresql": 15, "sqlite": 30}  # posts, where RuuviNet was not measured before
 
 
 @dataclass(frozen=True, slots=True)

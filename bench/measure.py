@@ -6,7 +6,7 @@ from pathlib import Path
 
 from bench.bodies import READINGS, Magazine
 from bench.contestants import Contestant
-from bench.limit import BATCH, NO_HTTP, POSTS_PER_SECOND, Writers, writers
+from bench.limit import BATCH, NO_HTTP, Writers, writers
 from bench.load import Generator, Mode
 from bench.servers import Arena, Storage, responder, settle
 from bench.system import BenchError, cpu_s, machine_cpu_s
@@ -113,7 +113,7 @@ def measure_limit(
 ) -> Result:
     """The same for the database alone, with so many posts in a transaction."""
     batch = batch or BATCH[contestant.database]
-    most = POSTS_PER_SECOND[contestant.database] * (seconds + WARM_UP_S)
+    most = magazine.posts * len(magazine.files) // (2 if contestant.database == "sqlite" else 1)
     with (
         arena.prepared(contestant) as (storage, _),
         writers(contestant, storage, magazine, batch=batch, most=most) as running,

@@ -3,6 +3,7 @@
 import json
 from collections.abc import Iterable, Sequence
 from dataclasses import asdict
+from datetime import datetime
 from pathlib import Path
 from statistics import median
 from typing import Any
@@ -11,6 +12,7 @@ from bench.contestants import RULED, Contestant
 from bench.limit import NO_HTTP
 from bench.load import Mode
 from bench.measure import GeneratorLimit, Result
+from bench.picture import picture
 
 NOISY = 0.1  # of a core: what strangers may take before we say so
 _COLUMNS = (
@@ -151,7 +153,8 @@ class Report:
             ),
             f"The generator against a server that does nothing: {limit.requests_s:,.0f} req/s, "
             f"{limit.cpu_us_per_request:.0f} us of CPU a request. The fastest contestant got "
-            f"{max(row['requests_s'] for row in medians):,.0f} req/s out of it.",
+            f"{max((r.requests_s for r in self.results if r.mode != NO_HTTP), default=0):,.0f} "
+            "req/s out of it.",
         ]  # fmt: skip
         noisy = [r for r in self.results if r.cpu_others_s / r.duration_s > NOISY]
         if noisy:
@@ -161,11 +164,21 @@ class Report:
             )
         return "\n".join(lines) + "\n"
 
-    def write(self, path: Path) -> None:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        content = {
+    def content(self) -> dict[str, Any]:
+        """Everything, for programs."""
+        return {
             "machine": self._machine,
             "options": self._options,
+            "contestants": [
+                {
+                    "name": c.name,
+                    "title": c.title,
+                    "database": c.database,
+                    "is_ours": c.is_ours,
+                    "is_limit": c.is_limit,
+                }
+                for c in self._contestants
+            ],
             "generator": asdict(self._limit),
             "medians": self.medians(),
             "ratios": self.ratios(),
@@ -173,7 +186,20 @@ class Report:
             "with_rules": self.with_rules(),
             "results": [asdict(result) for result in self.results],
         }
-        path.write_text(json.dumps(content, indent=2) + "\n")
+
+    def write(self, folder: Path) -> list[Path]:
+        """As JSON, also under a name that stays, and the bars; returns where."""
+        folder.mkdir(parents=True, exist_ok=True)
+        content = self.content()
+        text = json.dumps(content, indent=2) + "\n"
+        files = {
+            "latest.json": text,
+            f"{datetime.now():%Y-%m-%d-%H%M%S}.json": text,  # noqa: DTZ005  # for people
+            "latest.svg": picture([content]),
+        }
+        for name, written in files.items():
+            (folder / name).write_text(written)
+        return [folder / name for name in files]
 
     def _ratio_rows(self, titles: dict[str, str]) -> list[tuple[str, ...]]:
         cells = {(r["contestant"], r["peer"], r["mode"]): r for r in self.ratios()}
