@@ -92,7 +92,7 @@ def test_rules_are_compared_with_the_same_without():
 # --- Files ------------------------------------------------------------------------------------
 def test_bars_are_as_long_as_the_rates(report):
     root = ET.fromstring(picture([report.content()]))
-    bars = [rect for rect in root.iter("{*}rect") if rect.get("class") != "page"]
+    bars = [rect for rect in root.findall(".//{*}rect") if rect.get("class") != "page"]
     widths = {bar.get("class"): float(bar.get("width")) for bar in bars}
     assert widths["limit no-HTTP"] / widths["ours keep-alive"] == pytest.approx(8000 / 1500, 0.01)
     assert len(bars) == 5  # the database alone has one, the others two
