@@ -91,8 +91,8 @@ def _row(*fields: Any) -> RuleRow:
     return row._replace(
         enabled=bool(row.enabled),
         triggered=bool(row.triggered),
-        changed_at=instant(row.changed_at),
-        updated_at=instant(row.updated_at),
+        changed_at=instant(row.changed_at) or row.changed_at,
+        updated_at=instant(row.updated_at) or row.updated_at,
     )
 
 
