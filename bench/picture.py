@@ -51,7 +51,7 @@ def picture(runs: Sequence[Mapping[str, Any]]) -> str:
             _text(16, 28, "Posts a second, 24 readings each", "title"),
             _text(16, 46, f"{legend}. {where}.", "small"),
             *parts,
-            _text(16, y + 14, _summary(runs), "small"),
+            _text(16, y + 14, summary(runs), "small"),
             "</svg>\n",
         )
     )
@@ -80,10 +80,12 @@ def _bars(
     yield _text(LEFT + max(found.values()) * scale + 8, middle, numbers, "number")
 
 
-def _summary(runs: Sequence[Mapping[str, Any]]) -> str:
-    count = f"{len(runs)} runs of " if len(runs) > 1 else ""
+def summary(runs: Sequence[Mapping[str, Any]]) -> str:
+    """How much was measured."""
     options = runs[0]["options"]
-    return f"Medians of {count}{options['rounds']} rounds of {options['seconds']} s."
+    counts = (len(runs), "run"), (options["rounds"], "round")
+    run, rounds = (f"{count} {what}{'s' * (count > 1)}" for count, what in counts)
+    return f"Medians of {run} of {rounds} of {options['seconds']} s."
 
 
 def _text(x: float, y: float, text: str, style: str) -> str:

@@ -13,7 +13,7 @@ from statistics import median
 from typing import Any
 
 from bench.limit import NO_HTTP
-from bench.picture import picture
+from bench.picture import picture, summary
 
 DOCS = Path(__file__).parents[1] / "docs"
 BEGIN, END = "<!-- ingest -->\n", "<!-- /ingest -->"
@@ -46,8 +46,8 @@ def main(arguments: Sequence[str] | None = None) -> None:
 
 
 def tables(runs: Sequence[Run]) -> str:
-    """Markdown: what each contestant did, then what follows."""
-    return "\n".join([*_absolute(runs), "", *_relative(runs), ""])
+    """Markdown: how much was measured, what each contestant did, then what follows."""
+    return "\n".join([summary(runs), "", *_absolute(runs), "", *_relative(runs), ""])
 
 
 def _absolute(runs: Sequence[Run]) -> Iterator[str]:
@@ -92,9 +92,11 @@ def _medians(rows: Iterable[Sequence[Run]], column: str, form: str) -> str:
 
 
 def _spread(values: Iterable[float], form: str) -> str:
-    """The median, and in brackets the lowest and the highest."""
+    """The median, and in brackets the lowest and the highest where there are several."""
     found = sorted(values)
     spell: Callable[[float], str] = form.format
+    if len(found) == 1:
+        return spell(found[0])
     return f"{spell(median(found))} ({spell(found[0])} to {spell(found[-1])})"
 
 

@@ -128,7 +128,9 @@ def published(docs, *contents):
 
 def test_tables_replace_what_stood_between_the_marks(report, docs):
     page = published(docs, report.content())
-    assert page.startswith("before\n<!-- ingest -->\n| Posts a second")
+    assert page.startswith(
+        "before\n<!-- ingest -->\nMedians of 1 run of 2 rounds of 1 s.\n\n| Posts"
+    )
     assert page.endswith("<!-- /ingest -->\nafter\n")
     assert "old" not in page
     assert published(docs, report.content()) == page
