@@ -39,7 +39,7 @@ from bench.servers import Arena, Running, settle
 from bench.system import BenchError, describe, ensure_disk
 
 WARM_UP_S, ROUNDS = 2, 3
-POSTS_PER_SECOND = 2200  # prepared
+POSTS_PER_SECOND = 4000  # prepared
 FIRST_WARM_UP_S = 8  # the filled database was just restarted
 PAGE, PAGES = 5000, 40
 DENSE_S, SPARSE_S, WEEK_S = 60, 900, 7 * 86400
