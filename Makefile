@@ -65,7 +65,7 @@ docs: .venv/.installed-docs
 	@NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --strict
 
 # --- Speed -------------------------------------------------------------------------------
-# /record beside two peers: bench/README.md. Options: make bench BENCH="--rounds 1 --seconds 3"
+# /record beside two peers and the database alone: bench/README.md. Options: make bench BENCH="--rounds 1 --seconds 3"
 bench: .venv/.installed-bench
 	@command -v wrk >/dev/null || apt-get install -y -qq --no-install-recommends wrk >/dev/null || \
 	{ echo "make bench needs wrk; on Debian: apt install wrk" >&2; exit 1; }

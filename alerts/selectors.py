@@ -4,7 +4,7 @@ from collections import defaultdict
 from collections.abc import Collection, Iterator
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from django.conf import settings
 from django.db import connection
@@ -33,9 +33,10 @@ from alerts.models import (
     Webhook,
 )
 from alerts.rules import OFFLINE, Rule, State
-from alerts.serializers import AlertItem, alert_item
+from alerts.serializers import AlertItem, RuleRow, alert_item_of
 from alerts.words import Preferences
 from ruuvinet.lib.api import Forbidden
+from ruuvinet.lib.database import instant
 from ruuvinet.lib.mac import Mac
 from sensors.models import DENSE_INTERVAL_S, Access, Latest, Sensor, fallback_name
 from subscriptions.limits import Limits, limits_for
@@ -65,13 +66,34 @@ def rules_by_sensor(user: User, sensor: Mac | None) -> dict[Mac, list[AlertRule]
     return found
 
 
+# As SQL, since the ORM takes three times as long for what apps ask for again and again.
+_RULES = """
+    SELECT sensor_id, type, enabled, min, max, description, delay_s, triggered,
+        COALESCE(triggered_at, created_at), updated_at, counter
+    FROM alerts_alertrule WHERE user_id = %s ORDER BY id
+"""
+
+
 def alert_items_of(user: User, sensors: Collection[Mac]) -> dict[Mac, list[AlertItem]]:
     """The rules of `user` for each of `sensors`, an empty list where there are none. One query."""
     items: dict[Mac, list[AlertItem]] = {sensor: [] for sensor in sensors}
-    for rule in AlertRule.objects.filter(user=user).order_by("pk"):
-        if rule.sensor_id in items:
-            items[rule.sensor_id].append(alert_item(rule))
+    with connection.cursor() as cursor:
+        cursor.execute(_RULES, [user.pk])
+        for mac, *fields in cursor.fetchall():
+            if mac in items:
+                items[mac].append(alert_item_of(_row(*fields)))
     return items
+
+
+def _row(*fields: Any) -> RuleRow:
+    """SQLite knows neither truth values nor times."""
+    row = RuleRow(*fields)
+    return row._replace(
+        enabled=bool(row.enabled),
+        triggered=bool(row.triggered),
+        changed_at=instant(row.changed_at) or row.changed_at,
+        updated_at=instant(row.updated_at) or row.updated_at,
+    )
 
 
 # Clocks of gateways, and of several machines, differ by less. What is further ahead is from

@@ -3,7 +3,7 @@
 import math
 import re
 from datetime import UTC, datetime
-from typing import Any, TypedDict
+from typing import Any, NamedTuple, TypedDict
 
 from rest_framework import serializers
 
@@ -58,9 +58,41 @@ class AlertItem(TypedDict):
     lastUpdated: int
 
 
+class RuleRow(NamedTuple):
+    """What apps are shown of a rule; `changed_at` is when it triggered last, or was made."""
+
+    type: str
+    enabled: bool
+    min: float | None
+    max: float | None
+    description: str
+    delay_s: int
+    triggered: bool
+    changed_at: datetime
+    updated_at: datetime
+    counter: int
+
+
 def alert_item(rule: AlertRule) -> AlertItem:
+    return alert_item_of(
+        RuleRow(
+            type=rule.type,
+            enabled=rule.enabled,
+            min=rule.min,
+            max=rule.max,
+            description=rule.description,
+            delay_s=rule.delay_s,
+            triggered=rule.triggered,
+            changed_at=rule.triggered_at or rule.created_at,
+            updated_at=rule.updated_at,
+            counter=rule.counter,
+        )
+    )
+
+
+def alert_item_of(rule: RuleRow) -> AlertItem:
     lowest, highest = _RANGES[rule.type]
-    movement = rule.type == AlertRule.Type.MOVEMENT
+    movement = rule.type == AlertRule.Type.MOVEMENT.value
     return AlertItem(
         type=rule.type,
         min=lowest if movement or rule.min is None else rule.min,
@@ -70,7 +102,7 @@ def alert_item(rule: AlertRule) -> AlertItem:
         delay=rule.delay_s,
         description=rule.description,
         triggered=rule.triggered,
-        triggeredAt=_instant(rule.triggered_at or rule.created_at),
+        triggeredAt=_instant(rule.changed_at),
         lastUpdated=max(1, int(rule.updated_at.timestamp())),
     )
 

@@ -15,12 +15,12 @@ from bench.bodies import write_keys, write_magazine
 from bench.check import check
 from bench.contestants import CONTESTANTS, Contestant
 from bench.load import THREADS, Generator
-from bench.measure import WARM_UP_S, measure, measure_generator
+from bench.measure import WARM_UP_S, Result, measure, measure_generator, measure_limit
 from bench.report import Report
 from bench.servers import Arena
 from bench.system import BenchError, describe, ensure_disk
 
-OUT = Path(__file__).with_name("out") / "latest.json"
+OUT = Path(__file__).with_name("out")
 POSTS_PER_SECOND = 4000  # prepared; more than anybody here can take on two cores
 
 
@@ -28,7 +28,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     options = _options(arguments)
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))  # so that everything is tidied up
     contestants = [c for c in CONTESTANTS if not options.only or c.name in options.only]
-    if options.with_worker or options.ruled:
+    if options.with_worker:
         contestants = [c.with_worker() for c in contestants]
     if options.ruled:
         contestants += [c.with_rules(options.ruled) for c in contestants if c.is_ours]
@@ -55,7 +55,7 @@ def _run(
     write_keys(keys)
     arena = Arena(folder, keys, stack)
     for contestant in contestants:
-        check(arena, contestant)
+        check(arena, contestant, folder)
         _say(f"check  {contestant.name}: stores exactly what it must")
     if options.check:
         return
@@ -72,32 +72,40 @@ def _run(
         {
             "rounds": options.rounds,
             "seconds": options.seconds,
-            "with_worker": options.with_worker or bool(options.ruled),
+            "with_worker": options.with_worker,
             "ruled": options.ruled,
         },
         contestants,
     )
+
+    def measure_one(contestant: Contestant, round_: int) -> list[Result]:
+        if not contestant.is_limit:
+            return measure(arena, contestant, generator, round_=round_, seconds=options.seconds)
+        batch = report.batch_of(contestant.database)
+        limit = measure_limit(
+            arena, contestant, magazine, batch=batch, round_=round_, seconds=options.seconds
+        )
+        return [limit]
+
     for round_ in range(options.rounds):
         # Nobody always comes first, or after the same one.
         turn = round_ * len(contestants) // options.rounds
         for contestant in contestants[turn:] + contestants[:turn]:
-            for result in measure(
-                arena, contestant, generator, round_=round_ + 1, seconds=options.seconds
-            ):
+            for result in measure_one(contestant, round_ + 1):
                 report.results.append(result)
                 _say(
                     f"round {round_ + 1} of {options.rounds}  {result.contestant:15} "
                     f"{result.mode:10} {result.requests_s:6.0f} req/s"
                 )
-    report.write(OUT)
     sys.stdout.write(report.text())
-    _say(f"written to {OUT}")
+    for path in report.write(OUT):
+        _say(f"written to {path}")
 
 
 def _options(arguments: Sequence[str] | None) -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="python -m bench", description=__doc__)
     parser.add_argument("--rounds", type=int, default=3)
-    parser.add_argument("--seconds", type=int, default=10, help="of each measurement")
+    parser.add_argument("--seconds", type=int, default=8, help="of each measurement")
     parser.add_argument(
         "--only", nargs="+", metavar="NAME", choices=[c.name for c in CONTESTANTS],
         help="some of: %(choices)s",
@@ -108,7 +116,7 @@ def _options(arguments: Sequence[str] | None) -> argparse.Namespace:
     )
     parser.add_argument(
         "--ruled", type=_share, default=0.0, metavar="SHARE",
-        help="measure RuuviNet, with its worker, also with alert rules on this share of the sensors",
+        help="measure RuuviNet also with its worker and alert rules on this share of the sensors",
     )  # fmt: skip
     parser.add_argument(
         "--folder", type=Path, default=Path("/var/tmp"), help="on the disk to measure"  # noqa: S108

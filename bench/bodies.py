@@ -122,12 +122,13 @@ COMMON_HEAD = (
 
 @dataclass(frozen=True, slots=True)
 class Magazine:
-    """Ready posts without COMMON_HEAD in files of one for each thread of the load generator."""
+    """Ready requests without their common head, in a file for each thread of the load generator."""
 
     files: tuple[Path, ...]
     post_bytes: int
     posts: int  # in each file
-    start_s: int  # Unix time of the first round
+    start_s: int = 0  # Unix time of the first round
+    head: str = COMMON_HEAD
 
 
 def write_magazine(folder: Path, *, posts: int, threads: int, gateways: int = GATEWAYS) -> Magazine:

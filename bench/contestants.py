@@ -38,10 +38,15 @@ class Contestant:
     serve: tuple[str, ...]
     tables: Tables
     ruled: float = 0  # the share of the sensors that have an alert rule
+    is_limit: bool = False  # no server: bench.limit runs it
+
+    @property
+    def has_our_tables(self) -> bool:
+        return self.tables is _OURS
 
     @property
     def is_ours(self) -> bool:
-        return self.tables is _OURS
+        return self.has_our_tables and not self.is_limit
 
     def with_worker(self) -> "Contestant":
         return replace(self, serve=(*self.serve, "--with-worker")) if self.is_ours else self
@@ -51,9 +56,12 @@ class Contestant:
         return replace(self, prepare=(*self.prepare, "--watched"))
 
     def with_rules(self, share: float) -> "Contestant":
-        """The same, with an alert rule on a share of the sensors; its peer is the one without."""
+        """The same with a worker, and an alert rule on a share of the sensors.
+
+        Its peer is the one without.
+        """
         return replace(
-            self,
+            self.with_worker(),
             name=self.name + RULED,
             title=f"{self.title}, {share:.0%} under rules",
             prepare=(*self.prepare, "--ruled", str(share)),
@@ -78,6 +86,7 @@ _FASTAPI = (
      "--log-level", "warning", "--workers", str(os.cpu_count() or 1), "--port", "{port}",
      "bench.peers.fastapi_asyncpg.app:app"),
 )  # fmt: skip
+_BARE = ("bench.ruuvinet", "prepare"), ("bench.peers.bare",)
 
 CONTESTANTS = (
     Contestant("ruuvinet", "RuuviNet, PostgreSQL", "postgresql", *_RUUVINET, _OURS),
@@ -87,4 +96,6 @@ CONTESTANTS = (
     Contestant(
         "fastapi", "FastAPI + asyncpg, uvicorn, PostgreSQL", "postgresql", *_FASTAPI, _THEIRS
     ),
+    Contestant("limit", "PostgreSQL alone", "postgresql", *_BARE, _OURS, is_limit=True),
+    Contestant("limit-sqlite", "SQLite alone", "sqlite", *_BARE, _OURS, is_limit=True),
 )

@@ -101,7 +101,7 @@ def _prepare(
 
 
 def _explain(sensors: list[int], until: int) -> None:
-    """The plans of the hottest statements, as the application sends them."""
+    """The plans of the hottest statements, as the application sends them, their pages in memory."""
     from django.db import transaction
     from django.utils import timezone
 
@@ -115,7 +115,9 @@ def _explain(sensors: list[int], until: int) -> None:
 
     now = int(timezone.now().timestamp())
     some = list(Latest.objects.order_by("sensor").values_list("sensor", flat=True)[:2400])
-    rows = [storage.Row(int(s), now, 9, -70, bytes(31), 5) for s in some]
+    before, rows = (
+        [storage.Row(int(s), at, 9, -70, bytes(31), 5) for s in some] for at in (now - 60, now)
+    )
     page = Page("mixed", 0, until, PAGE, ascending=False)
     with transaction.atomic():
         Sensor.objects.bulk_create((Sensor(mac=mac) for mac in some), ignore_conflicts=True)
@@ -123,9 +125,12 @@ def _explain(sensors: list[int], until: int) -> None:
             [EvaluationMark(sensor_id=mac, evaluated_to=now - 120) for mac in some[:100]],
             ignore_conflicts=True,
         )
+        sensor = Sensor(mac=Mac(sensors[0]))
+        storage.write(before)
+        history(sensor, page, limits=Limits(), now=now)
         with _explained():
             storage.write(rows)
-            history(Sensor(mac=Mac(sensors[0])), page, limits=Limits(), now=now)
+            history(sensor, page, limits=Limits(), now=now)
             unjudged(marks, 2000)
         transaction.set_rollback(True)
 

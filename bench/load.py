@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from enum import StrEnum
 from pathlib import Path
 
-from bench.bodies import COMMON_HEAD, Magazine
+from bench.bodies import Magazine
 from bench.system import BenchError
 
 THREADS = 2
@@ -59,7 +59,7 @@ class Generator:
         command = [self._program, f"-t{THREADS}", f"-c{CONNECTIONS}", f"-d{seconds}s"]
         command += ["--timeout", f"{TIMEOUT_S}s", "-s", str(_SCRIPT)]
         command += [f"http://127.0.0.1:{port}/record", "--"]
-        command += [mode, COMMON_HEAD, str(self._magazine.post_bytes)]
+        command += [mode, self._magazine.head, str(self._magazine.post_bytes)]
         for file, start in zip(self._magazine.files, self._next, strict=True):
             command += [str(file), str(start)]
         output, cpu_s = _run(command)

@@ -1,8 +1,10 @@
 """`python -m bench.reads`: how fast are `/get` and `/sensors-dense`?
 
-The whole way of a request, but for the network: Django's middleware, sign-in, throttle, view.
+First the whole way of a request, but for the network: Django's middleware, sign-in, throttle, view.
 `/get` is compared, in turns, with the bare minimum: one SELECT for the same rows on the same
-connection, and orjson for the answer.
+connection, and orjson for the answer. Then `/sensors-dense` from the web server of
+`manage.py serve`, on all cores, with wrk asking for PEOPLE in turns: so many that none of them
+reaches the limit of a plan.
 """
 
 import argparse
@@ -11,17 +13,22 @@ import statistics
 import sys
 import tempfile
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
 
-from tests.services import ENVIRONMENT, start_postgresql
+from bench.bodies import Magazine, write_keys
+from bench.contestants import CONTESTANTS
+from bench.load import CONNECTIONS, THREADS, Generator, Mode
+from bench.servers import Arena, Running, settle
+from bench.system import BenchError, ensure_disk
 
-ROWS, SENSORS = 5000, 50
+ROWS, SENSORS, PEOPLE = 5000, 50, 16
 STORED = 60 * 24 * 30  # minutes of history
 PAYLOAD = bytes.fromhex("0201061BFF99040515714D9FC56DFFF0FFF803E4B516E84D7EF41F0C28CBD6")
 SWITCHES = ("sharedToMe", "sharedToOthers", "measurements", "alerts", "settings")
+DENSE = dict.fromkeys(SWITCHES, "true")
 BARE = """
     SELECT slot + offset_s, gateway, rssi_dbm, payload FROM sensors_measurement
     WHERE sensor = %s ORDER BY slot DESC LIMIT %s
@@ -32,29 +39,36 @@ def main() -> int:
     parser = argparse.ArgumentParser(prog="python -m bench.reads", description=__doc__)
     parser.add_argument("--database", choices=["postgresql", "sqlite"], default="postgresql")
     parser.add_argument("--rounds", type=int, default=60)
+    parser.add_argument("--seconds", type=int, default=10, help="of each of three rounds with wrk")
+    parser.add_argument("--folder", type=Path, default=Path("/var/tmp"))  # noqa: S108
     options = parser.parse_args()
+    name = "ruuvinet-sqlite" if options.database == "sqlite" else "ruuvinet"
+    contestant = next(c for c in CONTESTANTS if c.name == name)
     with ExitStack() as stack:
-        folder = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="ruuvinet-reads-")))
+        folder = Path(
+            stack.enter_context(
+                tempfile.TemporaryDirectory(prefix="ruuvinet-reads-", dir=options.folder)
+            )
+        )
         folder.chmod(0o711)  # PostgreSQL may have to run as somebody else
-        url = start_postgresql(folder, stack) if options.database == "postgresql" else ""
-        os.environ.update(ENVIRONMENT)
-        os.environ.update(DATABASE_URL=url, REDIS_URL="", RUUVINET_DATA=str(folder / "data"))
-        os.environ["DJANGO_SETTINGS_MODULE"] = "ruuvinet.settings"
-        _measure(options.database, options.rounds)
+        ensure_disk(folder)
+        keys = folder / "keys.json"
+        write_keys(keys)
+        running = stack.enter_context(Arena(folder, keys, stack).running(contestant))
+        os.environ.update(running.environment())
+        tokens = _prepare()
+        _measure(options.database, options.rounds, tokens[0])
+        generator = Generator(_magazine(folder, tokens))
+        _play(generator, running, options.seconds)
     return 0
 
 
-def _measure(database: str, rounds: int) -> None:
-    import django
-
-    django.setup()
-    from django.core.management import call_command
+def _measure(database: str, rounds: int, token: str) -> None:
     from django.db import connection
     from django.test.utils import CaptureQueriesContext, setup_test_environment
 
-    call_command("migrate", verbosity=0)
     setup_test_environment()  # for Django's test client
-    get, ask, bare = _prepare()
+    get, ask, bare = _requests(token)
     for _ in range(5):
         get(), ask(), bare()
     times: dict[str, list[float]] = {"bare": [], "get": [], "ask": []}
@@ -67,6 +81,7 @@ def _measure(database: str, rounds: int) -> None:
         get()
     with CaptureQueriesContext(connection) as of_ask:
         ask()
+    connection.close()
     ratios = [mine / least for mine, least in zip(times["get"], times["bare"], strict=True)]
     _say(
         f"{database}, medians of {rounds} rounds",
@@ -77,11 +92,12 @@ def _measure(database: str, rounds: int) -> None:
     )
 
 
-def _prepare() -> tuple[Callable[[], Any], Callable[[], Any], Callable[[], Any]]:
-    """Fill the database; the two requests, and the bare minimum of the first."""
-    import orjson
+def _prepare() -> list[str]:
+    """Fill the database: everybody has half of SENSORS, and the next one's by shares; their tokens."""
+    import django
+
+    django.setup()
     from django.db import connection
-    from django.test import Client
     from django.utils import timezone
 
     from accounts.models import User
@@ -98,35 +114,50 @@ def _prepare() -> tuple[Callable[[], Any], Callable[[], Any], Callable[[], Any]]
     now = int(at.timestamp())
     for week in range(6):
         ensure_partitions(now - week * WEEK_S)
-    alice, bob = (User.objects.create_user(f"{name}@example.com") for name in ("alice", "bob"))
-    for number in range(1, SENSORS + 1):
-        minutes = STORED if number == 1 else 60
+    people = [User.objects.create_user(f"{number}@example.com") for number in range(PEOPLE)]
+    for number in range(PEOPLE * SENSORS // 2):
+        mac = Mac(number + 1)
+        minutes = 60 if number else STORED
         storage.write(
             [
-                storage.Row(number, now - 60 * minute, 9, -70, PAYLOAD, 5)
+                storage.Row(int(mac), now - 60 * minute, 9, -70, PAYLOAD, 5)
                 for minute in reversed(range(minutes))
             ]
         )
-        owner, reader = (alice, bob) if number % 2 else (bob, alice)
-        sensor = claim_sensor(user=owner, mac=Mac(number), name=f"No. {number}", at=at)
-        share_sensor(user=owner, mac=Mac(number), email=reader.email, at=at)
+        owner, reader = people[number % PEOPLE], people[number % PEOPLE - 1]
+        sensor = claim_sensor(user=owner, mac=mac, name=f"No. {number}", at=at)
+        share_sensor(user=owner, mac=mac, email=reader.email, at=at)
         SensorSetting.objects.create(sensor=sensor, type="displayOrder", value="[]", edited_at=at)
-        AlertRule.objects.create(user=alice, sensor=sensor, type="temperature", min=0, max=90)
+        AlertRule.objects.bulk_create(
+            AlertRule(user=user, sensor=sensor, type="temperature", min=0, max=90)
+            for user in (owner, reader)
+        )
     if connection.vendor == "postgresql":
         with connection.cursor() as cursor:
             cursor.execute("VACUUM ANALYZE")
-    client = Client(headers={"Authorization": f"Bearer {issue_token(alice, at)}"})
+    return [issue_token(user, at) for user in people]
 
-    def ask(path: str, **query: str | int) -> bytes:
+
+def _requests(token: str) -> tuple[Callable[[], Any], Callable[[], Any], Callable[[], Any]]:
+    """The two requests, and the bare minimum of the first."""
+    import orjson
+    from django.db import connection
+    from django.test import Client
+
+    from ruuvinet.lib.mac import Mac
+
+    client = Client(headers={"Authorization": f"Bearer {token}"})
+
+    def ask(path: str, query: dict[str, str]) -> bytes:
         reply = client.get(path, query)
         assert reply.status_code == 200  # noqa: S101
         return bytes(reply.content)
 
     def get() -> bytes:
-        return ask("/get", sensor=str(Mac(1)), limit=ROWS)
+        return ask("/get", {"sensor": str(Mac(1)), "limit": str(ROWS)})
 
     def dense() -> bytes:
-        return ask("/sensors-dense", **dict.fromkeys(SWITCHES, "true"))
+        return ask("/sensors-dense", DENSE)
 
     def bare() -> bytes:
         with connection.cursor() as cursor:
@@ -146,6 +177,39 @@ def _prepare() -> tuple[Callable[[], Any], Callable[[], Any], Callable[[], Any]]
     assert get().count(b'"gwmac"') == ROWS  # noqa: S101
     assert dense().count(b'"subscription"') == SENSORS  # noqa: S101
     return get, dense, bare
+
+
+def _magazine(folder: Path, tokens: Sequence[str]) -> Magazine:
+    """A request of everybody, to be asked again and again."""
+    width = max(map(len, tokens))  # the generator counts on requests of one length
+    requests = [f"Authorization: Bearer {token:{width}}\r\n\r\n" for token in tokens]
+    files = tuple(folder / f"requests.{thread}" for thread in range(THREADS))
+    for file in files:
+        file.write_text("".join(requests), newline="")
+    query = "&".join(f"{name}={value}" for name, value in DENSE.items())
+    head = f"GET /sensors-dense?{query} HTTP/1.1\r\nHost: 127.0.0.1\r\n"
+    return Magazine(files, len(requests[0]), len(requests), head=head)
+
+
+def _play(generator: Generator, running: Running, seconds: int) -> None:
+    settle(running)
+    generator.play(running.port, Mode.KEEP_ALIVE, seconds=2, may_repeat=True)
+    before = running.cpu_s()
+    loads = [
+        generator.play(running.port, Mode.KEEP_ALIVE, seconds=seconds, may_repeat=True)
+        for _ in range(3)
+    ]
+    cpu_s = {part: after_s - before[part] for part, after_s in running.cpu_s().items()}
+    if errors := sum(load.errors for load in loads):
+        raise BenchError(f"{errors} requests failed")
+    rates = [load.accepted / load.duration_s for load in loads]
+    answered = sum(load.accepted for load in loads)
+    _say(
+        f"  /sensors-dense over HTTP, {CONNECTIONS} connections: {statistics.median(rates):.0f} "
+        f"({min(rates):.0f}-{max(rates):.0f}) requests/s, "
+        f"p99 {statistics.median(load.p99_ms for load in loads):.0f} ms, CPU a request: "
+        + ", ".join(f"{part} {spent / answered * 1000:.1f} ms" for part, spent in cpu_s.items())
+    )
 
 
 def _ms(times: list[float]) -> str:

@@ -177,6 +177,13 @@ class Running:
         broker = cpu_s(self.broker_pid)
         return {"server": cpu_s(self.server_pid), "database": database, "broker": broker}
 
+    def environment(self) -> dict[str, str]:
+        """What lets our own code in another process work on the same database, without Redis."""
+        data = {"RUUVINET_DATA": str(self.storage.file.parent), "DATABASE_URL": "", "REDIS_URL": ""}
+        if self.storage.url:
+            data |= {"RUUVINET_DATA": str(self.storage.file), "DATABASE_URL": self.storage.url}
+        return {**ENVIRONMENT, **data, "DJANGO_SETTINGS_MODULE": "ruuvinet.settings"}
+
 
 class Arena:
     """One PostgreSQL and one Redis for all, and a fresh database for each contestant."""
@@ -205,12 +212,12 @@ class Arena:
         start_redis(self._folder, self._stack, urlsplit(self.redis_url).port)
 
     @contextmanager
-    def running(
+    def prepared(
         self, contestant: Contestant, more: Mapping[str, str] | None = None
-    ) -> Iterator[Running]:
-        """Prepare and start `contestant`; stop it and drop its data afterwards.
+    ) -> Iterator[tuple[Storage, dict[str, str]]]:
+        """A database with the tables and gateways of `contestant`, which is dropped afterwards.
 
-        `more`: environment variables, beside those that say where its parts are.
+        With the environment of its programs, to which `more` adds.
         """
         self._starts += 1
         data = self._folder / f"data-{self._starts}"
@@ -225,14 +232,27 @@ class Arena:
                 )
                 storage = Storage(contestant, url, data)
                 environment |= {"DATABASE_URL": url, "REDIS_URL": self.redis_url}
-            elif not contestant.is_ours:  # ours is embedded: it is told nothing
+            elif not contestant.has_our_tables:  # what is embedded is told nothing
                 environment["DATABASE_URL"] = f"sqlite:///{storage.file}"
-            port = free_port()
             # All that the settings read, so that neither shell nor `.env` changes what runs.
             somewhere = (
-                os.environ | ENVIRONMENT | environment | {"PORT": str(port)} | dict(more or {})
+                os.environ
+                | ENVIRONMENT
+                | environment
+                | {"PORT": str(free_port())}
+                | dict(more or {})
             )
             self._prepare(contestant, somewhere)
+            yield storage, somewhere
+
+    @contextmanager
+    def running(
+        self, contestant: Contestant, more: Mapping[str, str] | None = None
+    ) -> Iterator[Running]:
+        """Prepare and start `contestant`; stop it and drop its data afterwards."""
+        with ExitStack() as stack:
+            storage, somewhere = stack.enter_context(self.prepared(contestant, more))
+            port = int(somewhere["PORT"])
             started: list[int] = []
             stack.callback(_kill_groups, started)  # after the friendly end that `start` sees to
             with _environment(somewhere):

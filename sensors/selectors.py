@@ -6,7 +6,6 @@ from datetime import UTC, datetime
 from typing import Any, NamedTuple
 
 from django.db import connection
-from django.db.models import BooleanField, Value
 
 from accounts.models import User
 from ruuvinet.lib.database import instant
@@ -16,10 +15,7 @@ from sensors.history import Row
 from sensors.models import (
     DENSE_INTERVAL_S,
     SPARSE_INTERVAL_S,
-    Access,
-    PendingShare,
     Sensor,
-    SensorSetting,
 )
 
 _NEVER = datetime.fromtimestamp(0, UTC)
@@ -42,6 +38,14 @@ class Sharees(NamedTuple):
 
     shared: list[str]
     pending: list[str]
+
+
+class Choice(NamedTuple):
+    """A setting of a sensor; one that was cleared has no value."""
+
+    type: str
+    value: str
+    edited_at: datetime
 
 
 class Newest(NamedTuple):
@@ -146,28 +150,43 @@ def newest(sensors: Collection[Sensor], *, mode: str = "mixed") -> dict[Mac, New
     return found
 
 
+_SHAREES = """
+    SELECT a.sensor_id, u.email, 0 FROM sensors_access a
+    JOIN sensors_sensor s ON s.mac = a.sensor_id
+    JOIN accounts_user u ON u.id = a.user_id
+    WHERE s.owner_id = %s AND a.user_id <> s.owner_id
+    UNION ALL
+    SELECT sensor_id, email, 1 FROM sensors_pendingshare WHERE shared_by_id = %s
+    ORDER BY 1, 2
+"""
+
+
 def sharees_of(owner: User) -> dict[Mac, Sharees]:
     """With whom the sensors of `owner` are shared, by sensor. One query."""
-    shares = Access.objects.filter(sensor__owner=owner).exclude(user=owner)
-    invitations = PendingShare.objects.filter(shared_by=owner)
-    both = shares.values_list("sensor", "user__email", _flag(False)).union(
-        invitations.values_list("sensor", "email", _flag(True)), all=True
-    )
     found: dict[Mac, Sharees] = defaultdict(lambda: Sharees([], []))
-    for mac, email, pending in both.order_by("sensor", "user__email"):
-        found[mac][bool(pending)].append(email)
+    with connection.cursor() as cursor:
+        cursor.execute(_SHAREES, [owner.pk, owner.pk])
+        for mac, email, pending in cursor.fetchall():
+            found[Mac(mac)][pending].append(email)
     return found
 
 
-def _flag(value: bool) -> Value:
-    return Value(value, output_field=BooleanField())
+_CHOICES = """
+    SELECT sensor_id, type, value, edited_at FROM sensors_sensorsetting
+    WHERE sensor_id IN ({macs}) ORDER BY type
+"""
 
 
-def settings_of(macs: Collection[Mac]) -> dict[Mac, list[SensorSetting]]:
+def settings_of(macs: Collection[Mac]) -> dict[Mac, list[Choice]]:
     """The settings of sensors, by sensor. One query."""
-    found: dict[Mac, list[SensorSetting]] = defaultdict(list)
-    for setting in SensorSetting.objects.filter(sensor__in=macs).order_by("type"):
-        found[setting.sensor_id].append(setting)
+    found: dict[Mac, list[Choice]] = defaultdict(list)
+    if not macs:
+        return found
+    sql = _CHOICES.format(macs=", ".join(["%s"] * len(macs)))
+    with connection.cursor() as cursor:
+        cursor.execute(sql, list(map(int, macs)))
+        for mac, type_, value, edited_at in cursor.fetchall():
+            found[Mac(mac)].append(Choice(type_, value, instant(edited_at) or _NEVER))
     return found
 
 

@@ -13,8 +13,8 @@ from ruuvinet.lib.api import DomainError, InvalidFormat, MissingArgument
 from ruuvinet.lib.mac import Mac
 from ruuvinet.lib.serializers import EmailAddress, MacAddress, Timestamp, WireRequest
 from sensors.history import MODES, Page, Row
-from sensors.models import SensorSetting
 from sensors.pictures import EXTENSIONS
+from sensors.selectors import Choice
 from sensors.services import Changes
 from subscriptions.limits import Limits
 
@@ -302,7 +302,7 @@ def measurement_list(row: Row | None) -> list[Measurement]:
     return [] if row is None else measurements([row])
 
 
-def settings_map(settings: Iterable[SensorSetting]) -> dict[str, str | int]:
+def settings_map(settings: Iterable[Choice]) -> dict[str, str | int]:
     """Each setting and when it was edited; of a cleared one only that."""
     found: dict[str, str | int] = {}
     for setting in settings:

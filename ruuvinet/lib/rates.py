@@ -70,7 +70,10 @@ class Rate(Calls):
 
 
 def _add(cache: BaseCache, key: str, calls: int, timeout_s: int) -> int:
-    cache.add(key, 0, timeout_s)
+    try:
+        return int(cache.incr(key, calls))
+    except ValueError:  # the first call in this window
+        cache.add(key, 0, timeout_s)
     return int(cache.incr(key, calls))
 
 
