@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 from django import forms
 from django.contrib.admin.helpers import ACTION_CHECKBOX_NAME
 from django.contrib.admin.models import LogEntry
+from django.core.exceptions import PermissionDenied
 from django.db.models import BigIntegerField, Model
 from django.db.models.functions import Cast, Mod
 from django.forms.widgets import Input
@@ -25,7 +26,13 @@ if TYPE_CHECKING:
 else:
     from unfold import admin as unfold_admin
 
-    ModelAdmin = unfold_admin.ModelAdmin
+    class ModelAdmin(unfold_admin.ModelAdmin):
+        """What is sent to a list is an action: who may do none there has nothing to send."""
+
+        def changelist_view(self, request, extra_context=None):
+            if request.method == "POST" and not self.get_actions(request):
+                raise PermissionDenied
+            return super().changelist_view(request, extra_context)
 
     class TabularInline(unfold_admin.TabularInline):
         """The heads of columns are no labels of fields, so that these need their own."""

@@ -15,6 +15,7 @@ from django.utils import timezone
 from django.utils.html import format_html
 from django.utils.translation import gettext
 from django.utils.translation import gettext_lazy as _
+from django.views.decorators.http import require_safe
 from unfold.decorators import display
 
 from accounts.console import (
@@ -181,7 +182,7 @@ class AlertEventAdmin(MacSearch, ReadOnly, ModelAdmin[AlertEvent]):
         return super().get_queryset(request).annotate(sent=sent, all=Count("deliveries"))
 
     def get_urls(self) -> list[URLPattern]:
-        show = self.admin_site.admin_view(self.timeline)
+        show = self.admin_site.admin_view(require_safe(self.timeline))
         return [path("timeline/<mac>", show, name="alerts_timeline"), *super().get_urls()]
 
     def timeline(self, request: HttpRequest, mac: str) -> HttpResponse:
@@ -331,8 +332,20 @@ class WebhookAdmin(AuditedAdmin[Webhook]):
     list_select_related = ("user",)
     raw_id_fields = ("user",)
     search_fields = ("user__email", "url")
-    fields = ("user", "url", "secret", "created_at", "retired_at", "retired_reason")
     readonly_fields = ("created_at", "retired_at", "retired_reason")
+
+    def get_fields(self, request: HttpRequest, obj: Webhook | None = None) -> Any:
+        """The path of an address is often a secret too: who may not change it sees the host."""
+        may_change = obj is None or self.has_change_permission(request, obj)
+        return ("user", *(("url", "secret") if may_change else ("server",)), *self.readonly_fields)
+
+    def get_search_fields(self, request: HttpRequest) -> Sequence[str]:
+        may_change = self.has_change_permission(request)
+        return self.search_fields if may_change else ("user__email",)
+
+    @admin.display(description=_("server"))
+    def server(self, webhook: Webhook) -> str:
+        return str(webhook)
 
     def save_model(self, request: HttpRequest, obj: Webhook, form: Any, change: bool) -> None:
         """A mended webhook is used again."""

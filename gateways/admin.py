@@ -17,6 +17,7 @@ from django.utils import timezone
 from django.utils.html import format_html_join
 from django.utils.translation import gettext
 from django.utils.translation import gettext_lazy as _
+from django.views.decorators.http import require_safe
 from unfold.decorators import action, display
 
 from accounts.console import AuditedAdmin, MacSearch, answered, charts, mac_or_404
@@ -31,7 +32,7 @@ from gateways import (  # noqa: F401  # their pages too
     services,
     status_admin,
 )
-from gateways.configuration_admin import GatewayForm
+from gateways.configuration_admin import GatewayForm, configuration_shown
 from gateways.lists import Fate
 from gateways.models import Credential, Gateway, NetworkRule, validate_secret
 from ruuvinet.lib.api import DomainError
@@ -215,6 +216,10 @@ class GatewayAdmin(MacSearch, AuditedAdmin[Gateway]):
         """Sensors whose newest reading came through this gateway."""
         return int(getattr(gateway, "sensors_heard"))  # noqa: B009  # annotated
 
+    @admin.display(description=_("configuration of its own"))
+    def configuration(self, gateway: Gateway) -> str:
+        return configuration_shown(gateway.overrides)
+
     @admin.display(description="clock")
     def clock(self, gateway: Gateway) -> str:
         if gateway.clock_offset_s is None:
@@ -227,13 +232,16 @@ class GatewayAdmin(MacSearch, AuditedAdmin[Gateway]):
     def get_fieldsets(self, request: HttpRequest, obj: Gateway | None = None) -> Any:
         if obj is None:
             return [(None, {"fields": WhitelistForm.Meta.fields})]
+        seen = self.editable
+        if not self.has_change_permission(request, obj):  # the form would mask its secrets
+            seen = (*(name for name in seen if name != "overrides"), "configuration")
         return [
-            (None, {"fields": ("mac", *self.editable)}),
+            (None, {"fields": ("mac", *seen)}),
             (_("All that is known"), {"fields": self.readonly_fields, "classes": ["collapse"]}),
         ]
 
     def get_urls(self) -> list[URLPattern]:
-        show = self.admin_site.admin_view(self.charts)
+        show = self.admin_site.admin_view(require_safe(self.charts))
         return [path("<mac>/charts", show, name="gateways_gateway_charts"), *super().get_urls()]
 
     def charts(self, request: HttpRequest, mac: str) -> HttpResponse:

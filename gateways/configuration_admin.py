@@ -35,6 +35,11 @@ def shown(stored: str) -> str:
     return json.dumps(configuration.masked(json.loads(stored)), indent=2) if stored else ""
 
 
+def configuration_shown(stored: str) -> str:
+    """`shown` for those who may not edit it."""
+    return format_html("<pre>{}</pre>", shown(stored))
+
+
 def saved(typed: str, stored: str) -> str:
     """What to store for a configuration as it was edited. Raises ValidationError."""
     try:
@@ -106,4 +111,4 @@ class ServedConfigurationAdmin(ReadOnly, ModelAdmin[ServedConfiguration]):
 
     @admin.display(description="document")
     def content(self, served: ServedConfiguration) -> str:
-        return format_html("<pre>{}</pre>", shown(served.document))
+        return configuration_shown(served.document)

@@ -8,10 +8,11 @@ from django.db.models import QuerySet
 from django.http import HttpRequest, HttpResponse
 from django.template.response import TemplateResponse
 from django.utils import timezone
+from django.utils.translation import gettext_lazy as _
 
 from accounts.console import AuditedAdmin
 from gateways import directory
-from gateways.configuration_admin import GroupForm
+from gateways.configuration_admin import GroupForm, configuration_shown
 from gateways.credentials import new_credential, revoke
 from gateways.models import Credential, GatewayGroup
 
@@ -166,6 +167,16 @@ class GatewayGroupAdmin(AuditedAdmin[GatewayGroup]):
     list_filter = ("policy",)
     search_fields = ("name",)
     ordering = ("name",)
+
+    def get_fields(self, request: HttpRequest, obj: GatewayGroup | None = None) -> Any:
+        if obj is None or self.has_change_permission(request, obj):
+            return GroupForm.Meta.fields
+        # The form would mask the secrets in it.
+        return tuple(n if n != "template" else "configuration" for n in GroupForm.Meta.fields)
+
+    @admin.display(description=_("configuration"))
+    def configuration(self, group: GatewayGroup) -> str:
+        return configuration_shown(group.template)
 
     def save_model(self, request: HttpRequest, obj: Any, form: Any, change: bool) -> None:
         super().save_model(request, obj, form, change)

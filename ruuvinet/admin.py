@@ -65,6 +65,6 @@ for model, page in (
     (AccessFailureLog, AccessFailureLogAdmin),
     (AccessLog, AccessLogAdmin),
 ):
-    # The pages that axes brings, dressed as all others.
+    # The pages that axes brings, dressed as all others, without the action that anybody may do.
     admin.site.unregister(model)
-    admin.site.register(model, type(page.__name__, (ModelAdmin, page), {}))
+    admin.site.register(model, type(page.__name__, (ModelAdmin, page), {"actions": ()}))

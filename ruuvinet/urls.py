@@ -3,6 +3,7 @@
 from django.contrib import admin
 from django.urls import include, path, re_path
 from django.views.decorators.cache import cache_page
+from django.views.decorators.http import require_safe
 from django.views.generic import RedirectView
 from drf_spectacular.views import SpectacularJSONAPIView, SpectacularSwaggerView
 
@@ -39,8 +40,8 @@ urlpatterns = [
     path("api/schema", schema, name="schema"),
     path("api/docs", SpectacularSwaggerView.as_view()),
     path("admin", RedirectView.as_view(pattern_name="admin:index")),  # as people type it
-    path("admin/words", admin.site.admin_view(words), name="words"),
-    path("admin/live", admin.site.admin_view(dashboard_live), name="live"),
+    path("admin/words", admin.site.admin_view(require_safe(words)), name="words"),
+    path("admin/live", admin.site.admin_view(require_safe(dashboard_live)), name="live"),
     path("admin/", admin.site.urls),
 ]
 handler400 = "ruuvinet.lib.api.bad_request"

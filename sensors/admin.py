@@ -11,6 +11,7 @@ from django.utils import timezone
 from django.utils.html import format_html, format_html_join
 from django.utils.safestring import SafeString
 from django.utils.translation import gettext_lazy as _
+from django.views.decorators.http import require_safe
 
 from accounts.console import (
     MacSearch,
@@ -114,7 +115,7 @@ class SensorAdmin(MacSearch, ExportingAdmin):
     change_form_outer_before_template = "admin/sensors/sensor.html"
 
     def get_urls(self) -> list[URLPattern]:
-        show = self.admin_site.admin_view(self.charts)
+        show = self.admin_site.admin_view(require_safe(self.charts))
         return [path("<mac>/charts", show, name="sensors_sensor_charts"), *super().get_urls()]
 
     def charts(self, request: HttpRequest, mac: str) -> HttpResponse:
