@@ -14,7 +14,7 @@ from django.utils.translation import gettext_lazy as _
 from unfold.decorators import display
 from unfold.forms import AdminPasswordChangeForm, UserChangeForm, UserCreationForm
 
-from accounts import mail
+from accounts import mail, second_factor
 from accounts.console import STATUS_COLOURS, AuditedAdmin, ModelAdmin, ReadOnly
 from accounts.models import AccessToken, AuditEntry, OutgoingMail, User, UserSetting
 
@@ -59,10 +59,24 @@ class UserAdmin(AuditedAdmin[User], DjangoUserAdmin[User]):
         ("Dates", {"fields": ("last_login", "created_at")}),
     )
     readonly_fields = ("last_login", "created_at")
-    list_display = ("email", "is_staff", "is_active", "last_login")
+    list_display = ("email", "is_staff", "is_active", "has_second_factor", "last_login")
+    list_select_related = ("second_factor",)
     list_filter = ("is_staff", "is_active")
     search_fields = ("email",)
     ordering = ("email",)
+    actions = ("reset_second_factor",)
+
+    @admin.display(description=_("second factor"), boolean=True)
+    def has_second_factor(self, user: User) -> bool:
+        return user.has_second_factor
+
+    @admin.action(description=_("Reset the second factor"), permissions=["change"])
+    def reset_second_factor(self, request: HttpRequest, queryset: QuerySet[User]) -> None:
+        """For somebody whose phone is lost: the password alone opens the console again."""
+        for user in queryset:
+            if second_factor.turn_off(user):
+                self.note(request, "Reset the second factor.", user)
+                self.message_user(request, _("%s signs in by password alone now.") % user)
 
 
 admin.site.unregister(Group)

@@ -8,6 +8,7 @@ from django.contrib.auth.models import PermissionsMixin
 from django.db import models
 from django.db.models.functions import Lower
 from django.utils import timezone
+from django_otp.models import Device
 
 from ruuvinet.lib.crypto import EncryptedTextField
 
@@ -55,6 +56,26 @@ class User(AbstractBaseUser, PermissionsMixin):
     def clean(self) -> None:
         super().clean()
         self.email = self.email.strip().lower()
+
+    @property
+    def has_second_factor(self) -> bool:
+        return hasattr(self, "second_factor")
+
+
+class SecondFactor(Device):
+    """What proves, beside the password, that it is this person: accounts.second_factor.
+
+    The library has a device of its own, which keeps its key, and its recovery codes, in clear.
+    """
+
+    name = None  # of the library's: a person has one
+    user = models.OneToOneField(User, models.CASCADE, related_name="second_factor")
+    key = EncryptedTextField(help_text="base32")
+    used_step = models.BigIntegerField(help_text="newest time step of 30 s whose code was used")
+    recovery_digests = models.JSONField(help_text="HMAC of each recovery code that is left")
+
+    def __str__(self) -> str:
+        return f"second factor of {self.user}"
 
 
 class AccessToken(models.Model):

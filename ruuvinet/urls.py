@@ -7,6 +7,7 @@ from django.views.decorators.http import require_safe
 from django.views.generic import RedirectView
 from drf_spectacular.views import SpectacularJSONAPIView, SpectacularSwaggerView
 
+from accounts.second_factor_console import page as second_factor
 from ruuvinet.account_views import Verify, VerifyDelete
 from ruuvinet.dashboard import live as dashboard_live
 from ruuvinet.glossary import words
@@ -41,6 +42,7 @@ urlpatterns = [
     path("api/docs", SpectacularSwaggerView.as_view()),
     path("admin", RedirectView.as_view(pattern_name="admin:index")),  # as people type it
     path("admin/words", admin.site.admin_view(require_safe(words)), name="words"),
+    path("admin/second-factor", second_factor, name="second_factor"),
     path("admin/live", admin.site.admin_view(require_safe(dashboard_live)), name="live"),
     path("admin/", admin.site.urls),
 ]

@@ -56,7 +56,7 @@ def _permissions(apps, database):
 
 class Migration(migrations.Migration):
     dependencies = [
-        ("accounts", "0003_audit_trail"),
+        ("accounts", "0004_second_factor"),
         ("admin", "0003_logentry_add_action_flag_choices"),
         ("alerts", "0003_events_by_end"),
         ("auth", "0012_alter_user_first_name_max_length"),
