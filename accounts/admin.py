@@ -56,6 +56,7 @@ class UserAdmin(AuditedAdmin[User], DjangoUserAdmin[User]):
             "Rights",
             {"fields": ("is_active", "is_staff", "is_superuser", "groups", "user_permissions")},
         ),
+        (_("Notices"), {"fields": ("wants_notices",)}),
         ("Dates", {"fields": ("last_login", "created_at")}),
     )
     readonly_fields = ("last_login", "created_at")

@@ -8,6 +8,7 @@ from django.contrib.auth.models import PermissionsMixin
 from django.db import models
 from django.db.models.functions import Lower
 from django.utils import timezone
+from django.utils.translation import gettext_lazy as _
 from django_otp.models import Device
 
 from ruuvinet.lib.crypto import EncryptedTextField
@@ -35,6 +36,12 @@ class User(AbstractBaseUser, PermissionsMixin):
     email = models.EmailField(unique=True, max_length=254)
     is_staff = models.BooleanField("may open the console", default=False)
     is_active = models.BooleanField("active", default=True)
+    wants_notices = models.BooleanField(
+        _("is told of trouble by e-mail"),
+        default=False,
+        db_default=False,  # for the version before, which makes people while we upgrade
+        help_text=_("of gateways and of this installation, if the person may open the console"),
+    )
     created_at = models.DateTimeField(default=timezone.now, editable=False)
 
     objects = UserManager()

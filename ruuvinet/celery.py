@@ -34,6 +34,11 @@ app.conf.beat_schedule = {
     "sweep": {"task": "alerts.sweep", "schedule": 60.0, "options": {"expires": 55}},
     "offline": {"task": "alerts.scan_offline", "schedule": 60.0, "options": {"expires": 55}},
     "accounts-sweep": {"task": "accounts.sweep", "schedule": 60.0, "options": {"expires": 55}},
+    "notices": {
+        "task": "ruuvinet.look_for_trouble",
+        "schedule": 60.0,
+        "options": {"expires": 55},
+    },
     "unused-sessions": {
         "task": "accounts.purge_tokens",
         "schedule": 86400.0,

@@ -17,13 +17,14 @@ import alerts.selectors
 import gateways.selectors
 from accounts.console import charts
 from gateways.models import Gateway
-from operations.models import Heartbeat
+from operations.models import Heartbeat, Notice
 from ruuvinet.health import HEARTBEAT_LATE, queue_lengths
 from ruuvinet.lib.database import size_bytes
 from ruuvinet.lib.words import ago
 
 WAITING_SHOWN = 5
 ALERTS_SHOWN = 5
+NOTICES_SHOWN = 5
 # The web process says that it listens each ten seconds.
 LISTENING_PATIENCE = timedelta(seconds=60)
 
@@ -58,6 +59,8 @@ def dashboard(request: HttpRequest, context: dict[str, Any]) -> dict[str, Any]:
         context["waiting"] = strangers.only("mac", "name", "rejected_at", "rejected_address")[
             :WAITING_SHOWN
         ]
+    if may("operations.view_notice"):
+        context["notices"] = Notice.objects.told().order_by("-since")[:NOTICES_SHOWN]
     if may("alerts.view_alertevent"):
         context["open_events"] = alerts.selectors.open_events(ALERTS_SHOWN)
     return context
@@ -211,6 +214,7 @@ PLACES: dict[Any, list[Place]] = {
         Place(_l("Restarts"), "restart_alt", "gateways.gatewayreset"),
         Place(_l("Served configurations"), "settings_remote", "gateways.servedconfiguration"),
     ],
+    _l("Notices"): [Place(_l("Notices"), "campaign", "operations.notice")],
     _l("Sensors"): [
         Place(_l("Sensors"), "sensors", "sensors.sensor"),
         Place(_l("Heard in the air"), "cell_tower", "sensors.latest"),

@@ -18,6 +18,7 @@ from gateways.models import (
     NetworkRule,
     ServedConfiguration,
 )
+from operations.models import Notice
 from ruuvinet.lib.mac import Mac
 from sensors.models import Access, Latest, Sensor
 from subscriptions.models import Code, Plan, Subscription
@@ -42,6 +43,7 @@ def add_row():
         model.objects.create(username=user.email, ip_address=f"192.0.2.{n % 250}", **more)
     add_fleet(n, now)
     add_sensor(n, now, user)
+    Notice.objects.create(what="silent", about=str(Mac(GATEWAY + n)), since=now, told_at=now)
     Plan.objects.create(name=f"Plan {n}")
     Code.objects.create(
         name="Basic", code_hash=f"{n}", valid_days=9, claimed_by=user, claimed_at=now

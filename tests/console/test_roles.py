@@ -24,7 +24,14 @@ pytestmark = [pytest.mark.django_db, pytest.mark.storage]
 
 MODELS = {f"{m._meta.app_label}_{m._meta.model_name}": m for m in admin.site._registry}
 # What everybody who may sign in does for themselves.
-OWN = {"second_factor", "login", "logout", "password_change", "password_change_done"}
+OWN = {
+    "second_factor",
+    "operations_notice_tell_me",
+    "login",
+    "logout",
+    "password_change",
+    "password_change_done",
+}
 # Django's own pages that only show, and answer whatever is sent to them with the same page.
 SHOWS = {"index", "app_list", "jsi18n", "view_on_site", "search"}
 # Django's own pages that only show, and answer whatever is sent to them with the same page; those

@@ -14,6 +14,7 @@ SEEN = {
     "alerts": ("alertrule", "alertevent", "delivery", "pushtoken", "webhook"),
     "subscriptions": ("plan", "code", "subscription"),
     "accounts": ("user", "accesstoken", "usersetting", "outgoingmail", "auditentry"),
+    "operations": ("notice",),
     "auth": ("group",),
     "axes": ("accessattempt", "accessfailurelog", "accesslog"),
 }  # fmt: skip
@@ -56,14 +57,14 @@ def _permissions(apps, database):
 
 class Migration(migrations.Migration):
     dependencies = [
-        ("accounts", "0004_second_factor"),
+        ("accounts", "0005_wants_notices"),
         ("admin", "0003_logentry_add_action_flag_choices"),
         ("alerts", "0003_events_by_end"),
         ("auth", "0012_alter_user_first_name_max_length"),
         ("axes", "0010_accessattemptexpiration"),
         ("contenttypes", "0002_remove_content_type_name"),
         ("gateways", "0010_names"),
-        ("operations", "0001_initial"),
+        ("operations", "0002_notices"),
         ("sensors", "0007_decoded_views"),
         ("sessions", "0001_initial"),
         ("subscriptions", "0003_webhooks_in_plans"),
