@@ -69,7 +69,7 @@ class User(AbstractBaseUser, PermissionsMixin):
         return hasattr(self, "second_factor")
 
 
-class SecondFactor(Device):
+class SecondFactor(Device):  # type: ignore[misc]  # the library ships no types
     """What proves, beside the password, that it is this person: accounts.second_factor.
 
     The library has a device of its own, which keeps its key, and its recovery codes, in clear.

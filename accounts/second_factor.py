@@ -94,7 +94,7 @@ def turn_on(user: User, *, key: str, code: str, at: datetime) -> list[str] | Non
 
 def turn_off(user: User) -> bool:
     """Ask for no code any more; returns whether one was asked for. Sessions stay open."""
-    return SecondFactor.objects.filter(user=user).delete()[0] > 0
+    return bool(SecondFactor.objects.filter(user=user).delete()[0])
 
 
 # --- Asking --------------------------------------------------------------------------------
@@ -103,7 +103,8 @@ def redeem(user: User, code: str, at: datetime) -> SecondFactor | None:
     """The person's second factor if `code` is right, which it is only once. Raises Throttled."""
     # Counted before it is tried, so that of many at once no more get through.
     WRONG_BY_PERSON.ensure(str(user.pk), at)
-    factor = SecondFactor.objects.select_for_update().filter(user=user).first()
+    found = SecondFactor.objects.select_for_update().filter(user=user)
+    factor: SecondFactor | None = found.first()
     if factor is None or not _use_up(factor, code, at):
         return None
     WRONG_BY_PERSON.forgive(str(user.pk), at)

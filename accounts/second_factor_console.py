@@ -49,9 +49,14 @@ def _open_pages() -> tuple[str, ...]:
 
 def _is_to_show_it(request: HttpRequest) -> bool:
     user = request.user
-    if not isinstance(user, User) or not user.is_staff or user.is_verified():
+    if not isinstance(user, User) or not user.is_staff or _has_shown_it(user):
         return False
     return bool(settings.SECOND_FACTOR_REQUIRED) or user.has_second_factor
+
+
+def _has_shown_it(user: User) -> bool:
+    """Whether this session did; the library's middleware puts the answer on the user."""
+    return getattr(user, "otp_device", None) is not None
 
 
 class CodeForm(forms.Form):
@@ -77,7 +82,7 @@ def page(request: HttpRequest) -> HttpResponseBase:
     try:
         if not user.has_second_factor:
             return _set_up(request, user, form)
-        return (_turn_off if user.is_verified() else _ask)(request, user, form)
+        return (_turn_off if _has_shown_it(user) else _ask)(request, user, form)
     except Throttled:
         form.add_error(None, _("Too many wrong codes. Try again within the hour."))
         return _shown(request, form, _("Second factor"), status=429)
@@ -95,7 +100,10 @@ def _ask(request: HttpRequest, user: User, form: CodeForm) -> HttpResponseBase:
 
 
 def _turn_off(request: HttpRequest, user: User, form: CodeForm) -> HttpResponseBase:
-    words = {"button": _("Turn it off"), "left": len(user.second_factor.recovery_digests)}
+    words: dict[str, Any] = {
+        "button": _("Turn it off"),
+        "left": len(user.second_factor.recovery_digests),
+    }
     if not form.is_valid():
         return _shown(request, form, _("Your second factor is on"), **words)
     refusal = _redeemed(request, user, form, **words)

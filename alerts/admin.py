@@ -339,7 +339,7 @@ class WebhookAdmin(AuditedAdmin[Webhook]):
         may_change = obj is None or self.has_change_permission(request, obj)
         return ("user", *(("url", "secret") if may_change else ("server",)), *self.readonly_fields)
 
-    def get_search_fields(self, request: HttpRequest) -> Sequence[str]:
+    def get_search_fields(self, request: HttpRequest) -> tuple[str, ...]:
         may_change = self.has_change_permission(request)
         return self.search_fields if may_change else ("user__email",)
 

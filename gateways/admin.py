@@ -232,7 +232,7 @@ class GatewayAdmin(MacSearch, AuditedAdmin[Gateway]):
     def get_fieldsets(self, request: HttpRequest, obj: Gateway | None = None) -> Any:
         if obj is None:
             return [(None, {"fields": WhitelistForm.Meta.fields})]
-        seen = self.editable
+        seen: tuple[str, ...] = self.editable
         if not self.has_change_permission(request, obj):  # the form would mask its secrets
             seen = (*(name for name in seen if name != "overrides"), "configuration")
         return [

@@ -138,7 +138,9 @@ def _note(
         ],
         ignore_conflicts=True,  # another worker was quicker
     )
-    began, over, passed = [], [], []
+    began: list[Notice] = []
+    over: list[Notice] = []
+    passed: list[Notice] = []
     # Locked, so that of two workers one tells.
     for notice in Notice.objects.select_for_update().filter(over_at=None).order_by("pk"):
         trouble = found.get((notice.what, notice.about))

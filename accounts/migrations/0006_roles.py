@@ -56,18 +56,19 @@ def _permissions(apps, database):
 
 
 class Migration(migrations.Migration):
+    # What makes the models, and no more: whoever takes a newer one back keeps the roles.
     dependencies = [
         ("accounts", "0005_wants_notices"),
         ("admin", "0003_logentry_add_action_flag_choices"),
-        ("alerts", "0003_events_by_end"),
+        ("alerts", "0002_judging_and_channels"),
         ("auth", "0012_alter_user_first_name_max_length"),
         ("axes", "0010_accessattemptexpiration"),
         ("contenttypes", "0002_remove_content_type_name"),
-        ("gateways", "0010_names"),
+        ("gateways", "0009_ingest_minutes"),
         ("operations", "0002_notices"),
-        ("sensors", "0007_decoded_views"),
+        ("sensors", "0003_profiles_and_shares"),
         ("sessions", "0001_initial"),
-        ("subscriptions", "0003_webhooks_in_plans"),
+        ("subscriptions", "0002_plans_and_codes"),
     ]
 
     operations = [migrations.RunPython(make_roles, migrations.RunPython.noop)]
