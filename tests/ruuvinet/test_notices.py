@@ -18,6 +18,7 @@ from operations.models import Heartbeat, Notice
 from operations.services import note_alive
 from ruuvinet import notices
 from ruuvinet.lib.mac import Mac
+from tests.threads import at_once
 
 pytestmark = [pytest.mark.django_db, pytest.mark.storage]
 
@@ -315,3 +316,12 @@ def test_the_first_page_shows_what_was_told_and_is_not_over(admin_client, barn):
     Notice.objects.create(what="silent", about=str(BARN), since=NOW, told_at=NOW, over_at=NOW)
     shown = Notice.objects.create(what="part", about="broker", since=NOW, told_at=NOW)
     assert list(admin_client.get("/admin/").context["notices"]) == [shown]
+
+
+@pytest.mark.django_db(transaction=True)
+def test_of_two_workers_one_tells(barn):
+    at = NOW + 20 * MINUTE
+    live(at)
+    at_once(*2 * [lambda: notices.look(at)])
+    assert OutgoingMail.objects.count() == 1
+    assert Notice.objects.count() == 1
