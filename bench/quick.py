@@ -35,7 +35,7 @@ outbox.FIRST_RETRY /= SPEED
 outbox.LONGEST_RETRY /= SPEED
 for _entry in app.conf.beat_schedule.values():
     _entry["schedule"] /= SPEED
-    _entry["options"] = {"expires": 60}
+    _entry["options"]["expires"] = 60
 
 
 @app.on_after_finalize.connect

@@ -120,7 +120,11 @@ class Gateway(models.Model):
 
     mac = MacField("MAC address", primary_key=True)
     name = models.CharField(
-        max_length=MAX_NAME, blank=True, default="", help_text="for operators: where it is"
+        max_length=MAX_NAME,
+        blank=True,
+        default="",
+        db_default="",  # for rows that the version before makes
+        help_text="for operators: where it is",
     )
     secret = EncryptedTextField(blank=True, default="", help_text="signs its posts; never shown")
     group = models.ForeignKey(GatewayGroup, models.SET_NULL, null=True, blank=True)

@@ -16,64 +16,32 @@ app.config_from_object("django.conf:settings", namespace="CELERY")
 app.autodiscover_tasks()
 app.user_options["worker"].add(OPTION)
 app.steps["worker"].add(Timetable)
+
+
+def _every(interval_s: float, task: str, queue: str | None = None, **kwargs: str) -> dict[str, Any]:
+    """A tick that no worker took before the next one is dropped: that one does its work."""
+    options = {"expires": min(0.9 * interval_s, HOUR_S)} | ({"queue": queue} if queue else {})
+    return {"task": task, "schedule": interval_s, "kwargs": kwargs, "options": options}
+
+
+MINUTE_S, HOUR_S, DAY_S = 60.0, 3600.0, 86400.0
 app.conf.beat_schedule = {
-    # A tick that no worker took within its minute is dropped: the next one does its work.
     # Each kind of worker has its own, to be seen at work: operations.models.Heartbeat.
-    "worker-alive": {
-        "task": "operations.note_alive",
-        "schedule": 60.0,
-        "kwargs": {"part": "worker"},
-        "options": {"expires": 55},
-    },
-    "delivery-worker-alive": {
-        "task": "operations.note_alive",
-        "schedule": 60.0,
-        "kwargs": {"part": "delivery worker"},
-        "options": {"expires": 55, "queue": "delivery"},
-    },
-    "sweep": {"task": "alerts.sweep", "schedule": 60.0, "options": {"expires": 55}},
-    "offline": {"task": "alerts.scan_offline", "schedule": 60.0, "options": {"expires": 55}},
-    "accounts-sweep": {"task": "accounts.sweep", "schedule": 60.0, "options": {"expires": 55}},
-    "notices": {
-        "task": "ruuvinet.look_for_trouble",
-        "schedule": 60.0,
-        "options": {"expires": 55},
-    },
-    "unused-sessions": {
-        "task": "accounts.purge_tokens",
-        "schedule": 86400.0,
-        "options": {"expires": 3600},
-    },
-    "audit-trail": {
-        "task": "accounts.purge_audit_trail",
-        "schedule": 86400.0,
-        "options": {"expires": 3600},
-    },
-    "alert-events": {
-        "task": "alerts.purge_events",
-        "schedule": 86400.0,
-        "options": {"expires": 3600},
-    },
-    "gateway-history": {
-        "task": "gateways.purge_history",
-        "schedule": 86400.0,
-        "options": {"expires": 3600},
-    },
-    "ingest-minutes": {
-        "task": "gateways.purge_ingest_minutes",
-        "schedule": 86400.0,
-        "options": {"expires": 3600},
-    },
-    "partitions": {
-        "task": "sensors.ensure_partitions",
-        "schedule": 3600.0,
-        "options": {"expires": 3500},
-    },
-    "history": {
-        "task": "ruuvinet.tidy_history",
-        "schedule": 3600.0,
-        "options": {"expires": 3500},
-    },
+    "worker-alive": _every(MINUTE_S, "operations.note_alive", part="worker"),
+    "delivery-worker-alive": _every(
+        MINUTE_S, "operations.note_alive", "delivery", part="delivery worker"
+    ),
+    "sweep": _every(MINUTE_S, "alerts.sweep"),
+    "offline": _every(MINUTE_S, "alerts.scan_offline"),
+    "accounts-sweep": _every(MINUTE_S, "accounts.sweep"),
+    "notices": _every(MINUTE_S, "ruuvinet.look_for_trouble"),
+    "unused-sessions": _every(DAY_S, "accounts.purge_tokens"),
+    "audit-trail": _every(DAY_S, "accounts.purge_audit_trail"),
+    "alert-events": _every(DAY_S, "alerts.purge_events"),
+    "gateway-history": _every(DAY_S, "gateways.purge_history"),
+    "ingest-minutes": _every(DAY_S, "gateways.purge_ingest_minutes"),
+    "partitions": _every(HOUR_S, "sensors.ensure_partitions"),
+    "history": _every(HOUR_S, "ruuvinet.tidy_history"),
 }
 
 

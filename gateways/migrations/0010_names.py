@@ -13,7 +13,11 @@ class Migration(migrations.Migration):
             model_name="gateway",
             name="name",
             field=models.CharField(
-                blank=True, default="", help_text="for operators: where it is", max_length=64
+                blank=True,
+                db_default="",
+                default="",
+                help_text="for operators: where it is",
+                max_length=64,
             ),
         ),
     ]

@@ -735,7 +735,7 @@ class TestCost:
         body = body_of(tags(count), timestamp=NOW)
 
         # PostgreSQL's four statements go past Django, in one pipeline.
-        with django_assert_num_queries(8 if settings.EMBEDDED_DATABASE else 4):
+        with django_assert_num_queries(5 if settings.EMBEDDED_DATABASE else 4):
             assert gateway.send(body).status == 200
 
     @pytest.mark.parametrize("count", [1, 50])
@@ -745,7 +745,7 @@ class TestCost:
             one["data"] = DF6 if number % 2 else FOREIGN
         Sensor.objects.bulk_create(Sensor(mac=Mac.parse(mac)) for mac in heard)
 
-        with django_assert_num_queries(10 if settings.EMBEDDED_DATABASE else 6):
+        with django_assert_num_queries(7 if settings.EMBEDDED_DATABASE else 6):
             gateway.post(heard)
 
     def test_refusal_costs_little(self, gateway, django_assert_num_queries):

@@ -67,11 +67,13 @@ def units(tmp_path):
     return tmp_path
 
 
+@pytest.mark.slow
 def test_systemd_understands_the_units(units):
     checked = [path for path in units.iterdir() if path.name != "ruuvinet@.service"]
     assert said(program("systemd-analyze"), "verify", *checked) == ""
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", [unit.name for unit in UNITS if unit.suffix == ".service"])
 def test_a_unit_may_do_little_else_than_its_work(name, units):
     table = said(program("systemd-analyze"), "security", "--offline=true", units / name)
