@@ -37,7 +37,7 @@ Credential.objects.create(kind="bearer", digest=bytes(range(32)), gateway=gatewa
 GatewayStatus.objects.create(gateway=gateway, received_at=now, esp_firmware="1", nrf_firmware="2", nrf_alive=None, told={"b": [1.5, None], "a": "ä"})
 old = int(now.timestamp()) - 3 * 365 * 86400
 for model in (Measurement, SparseMeasurement):
-    model.objects.bulk_create(model(sensor=7, slot=old + n * 86400, measured_at=old, gateway=1, rssi_dbm=-70, payload=bytes([n % 256, 0])) for n in range(1000))
+    model.objects.bulk_create(model(sensor=7, slot=old + n * 86400, measured_at=old + n * 86400, gateway=1, rssi_dbm=-70, payload=bytes([n % 256, 0])) for n in range(1000))
 """
 
 
