@@ -149,7 +149,7 @@ def _parts(now: datetime) -> list[Part]:
     seen = dict(Heartbeat.objects.values_list("part", "at"))
     beat = _living(
         _("Timetable"), now, seen.get(Heartbeat.BEAT), HEARTBEAT_LATE,
-        _("Nothing happens by the clock. Look at the log of celery beat; restart it."),
+        _("Nothing happens by the clock. It is part of the worker, or celery beat: look at the log."),
     )  # fmt: skip
     worker_advice = (
         _("Look at its log; restart it. Nothing is lost: the database knows what waits.")

@@ -25,6 +25,7 @@ NOW = 1775069475  # 2026-04-01 18:51:15 UTC; Unix seconds
 PORCH = Mac.parse("F4:1F:0C:28:CB:D6")
 GATEWAY = Mac.parse("C8:25:2D:8E:9C:2C")
 DF5 = bytes.fromhex("0201061BFF99040515714D9FC56DFFF0FFF803E4B516E84D7EF41F0C28CBD6")
+AIR = bytes.fromhex("2BFF9904E1" + "17" * 39)
 
 
 def at(seconds: int) -> datetime:
@@ -62,6 +63,16 @@ def porch(alice, now, hear) -> Sensor:
     sensor = claim_sensor(user=alice, mac=PORCH, name="Porch", at=at(NOW - 3600))
     hear(NOW - 60)
     return sensor
+
+
+@pytest.fixture
+def hear_all():
+    """Store one advertisement of the porch for each time."""
+
+    def hear_all(payloads):
+        store([Reception(int(PORCH), t, int(GATEWAY), -76, p) for t, p in payloads.items()])
+
+    return hear_all
 
 
 @pytest.fixture

@@ -11,29 +11,17 @@ from sensors.charts import DENSE_SPAN_S, GAP_S, Series, series
 from sensors.decoders import decode_advertisement
 from sensors.models import Measurement, Sensor
 from sensors.partitions import WEEK_S, ensure_partitions
-from sensors.services import Reception, store
-from tests.sensors.conftest import DF5, GATEWAY, NOW, PORCH
+from tests.sensors.conftest import AIR, DF5, NOW, PORCH
 
 pytestmark = [pytest.mark.django_db, pytest.mark.storage]
 HOUR, DAY = 3600, 86400
 DF3 = bytes.fromhex("02010611FF9904" + "03291A1ECE1EFC18F94202CA0B53")
-AIR = bytes.fromhex("2BFF9904E1" + "17" * 39)
 
 
 def warm(temperature_c):
     """An advertisement of format 5; None for one whose sensor does not know its temperature."""
     code = -0x8000 if temperature_c is None else round(temperature_c * 200)
     return DF5[:8] + pack(">h", code) + DF5[10:]
-
-
-@pytest.fixture
-def hear_all():
-    """Store one advertisement for each time."""
-
-    def hear_all(payloads):
-        store([Reception(int(PORCH), t, int(GATEWAY), -76, p) for t, p in payloads.items()])
-
-    return hear_all
 
 
 @pytest.fixture

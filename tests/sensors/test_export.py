@@ -15,23 +15,11 @@ from sensors import exports
 from sensors.decoders import decode_advertisement, frames
 from sensors.exports import export
 from sensors.models import DENSE_INTERVAL_S, Measurement, Sensor
-from sensors.services import Reception, store
 from sensors.storage import write_past
-from tests.sensors.conftest import DF5, GATEWAY, NOW, PORCH
+from tests.sensors.conftest import AIR, DF5, GATEWAY, NOW, PORCH
 
 pytestmark = [pytest.mark.django_db, pytest.mark.storage]
-AIR = bytes.fromhex("2BFF9904E1" + "17" * 39)
 UNKNOWN = bytes.fromhex("0201060AFF9904FF01020304FF05")
-
-
-@pytest.fixture
-def hear_all():
-    """Store one advertisement for each time."""
-
-    def hear_all(payloads):
-        store([Reception(int(PORCH), t, int(GATEWAY), -76, p) for t, p in payloads.items()])
-
-    return hear_all
 
 
 @pytest.fixture

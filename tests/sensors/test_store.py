@@ -1,7 +1,8 @@
 """`store()`: once is enough, whoever calls it how often, and at the same time."""
 
+import psycopg
 import pytest
-from django.db import transaction
+from django.db import connection, transaction
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from hypothesis.extra.django import TestCase
@@ -108,6 +109,39 @@ class TestOnce:
         with pytest.raises(RuntimeError):
             fail()
         assert everything() == ([], [], [])
+
+
+@pytest.fixture
+def statements(monkeypatch):
+    """How many statements the driver is given: those that do not pass Django's cursor too."""
+    said = []
+    if connection.vendor == "postgresql":
+        execute = psycopg.Cursor.execute
+
+        def spy(cursor, query, *args, **options):
+            said.append(query)
+            return execute(cursor, query, *args, **options)
+
+        monkeypatch.setattr(psycopg.Cursor, "execute", spy)
+
+    def statements(receptions):
+        said.clear()
+        if connection.vendor == "sqlite":
+            connection.connection.set_trace_callback(said.append)
+        store(receptions)
+        if connection.vendor == "sqlite":
+            connection.connection.set_trace_callback(None)
+        return len(said)
+
+    return statements
+
+
+@pytest.mark.storage
+@pytest.mark.django_db
+def test_statements_do_not_grow_with_readings(statements):
+    counts = [statements([heard(s, at=NOW + n) for s in range(1, n + 1)]) for n in (1, 50, 500)]
+
+    assert counts == [3, 3, 3]
 
 
 @pytest.mark.storage
