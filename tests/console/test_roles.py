@@ -32,8 +32,6 @@ OWN = {
     "password_change",
     "password_change_done",
 }
-# Django's own pages that only show, and answer whatever is sent to them with the same page.
-SHOWS = {"index", "app_list", "jsi18n", "view_on_site", "search"}
 # Django's own pages that only show, and answer whatever is sent to them with the same page; those
 # without a name lead on to another.
 SHOWS = {"", "index", "app_list", "jsi18n", "view_on_site", "search"}
