@@ -268,14 +268,10 @@ class GatewayAdmin(MacSearch, AuditedAdmin[Gateway]):
     def _page(self, gateway: Gateway) -> dict[str, Any]:
         """What stands above the form. A fixed number of queries."""
         now = timezone.now()
-        found = advice.about(gateway, now)
-        told = gateway.rejected_at and not any(
-            each.do == advice.remedy(gateway.rejection) for each in found
-        )
         heard = Latest.objects.filter(gateway=gateway.mac).order_by("-rssi_dbm")[:HEARD_SHOWN]
         return {
-            "advice": found,
-            "remedy": advice.remedy(gateway.rejection) if told else "",
+            "advice": advice.about(gateway, now),
+            "refused": advice.recently_refused(gateway, now),
             "period": advice.period(gateway),
             "policy": advice.policy(gateway),
             "clock": self.clock(gateway),

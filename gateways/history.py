@@ -6,7 +6,12 @@ from typing import TypeVar
 from django.conf import settings
 from django.db.models import Exists, Model, OuterRef, QuerySet
 
-from gateways.models import GatewayReset, GatewayStatus, ServedConfiguration
+from gateways.models import (
+    GatewayRejection,
+    GatewayReset,
+    GatewayStatus,
+    ServedConfiguration,
+)
 
 M = TypeVar("M", bound=Model)
 PURGED_AT_ONCE = 1000  # in one statement: on SQLite nobody else can write meanwhile
@@ -22,6 +27,7 @@ def purge(at: datetime) -> int:
     return (
         _purge(_older(GatewayStatus.objects.all(), "received_at", before))
         + _purge(_older(GatewayReset.objects.all(), "seen_at", before))
+        + _purge(GatewayRejection.objects.filter(last_at__lt=before))
         + _purge(
             _older(ServedConfiguration.objects.exclude(gateway=None), "last_served_at", before)
         )

@@ -7,6 +7,7 @@ from django.core.exceptions import ValidationError
 from django.core.validators import MaxValueValidator, MinValueValidator
 from django.db import models
 from django.utils import timezone
+from django.utils.translation import gettext_lazy as _
 
 from ruuvinet.lib.crypto import EncryptedTextField
 from ruuvinet.lib.http import normal_network
@@ -337,6 +338,33 @@ class GatewayReset(models.Model):
 
     def __str__(self) -> str:
         return f"{Mac(self.gateway_id)}: {self.reason or 'unknown'}"
+
+
+class GatewayRejection(models.Model):
+    """The refused posts of one gateway that had one reason and came from one address, lately.
+
+    Strangers may invent all of it: services.note_rejection keeps RECENT rows of each gateway.
+    """
+
+    RECENT = 10
+
+    # Without a constraint, which would lock the gateways when it is made. Posts wait for that.
+    gateway = models.ForeignKey(
+        Gateway, models.CASCADE, related_name="rejections", db_constraint=False
+    )
+    reason = models.CharField(_("reason"), max_length=16, choices=Gateway.Rejection)
+    address = models.GenericIPAddressField(_("address"), null=True)
+    first_at = models.DateTimeField(_("first"))
+    last_at = models.DateTimeField(_("last"))
+    times = models.PositiveIntegerField(
+        _("times"), default=1, help_text=_("counted once a minute at most")
+    )
+
+    class Meta:
+        default_permissions = ()  # a part of the gateway's page
+
+    def __str__(self) -> str:
+        return f"{Mac(self.gateway_id)}: {self.get_reason_display()}"
 
 
 class ServedConfiguration(models.Model):
