@@ -229,7 +229,7 @@ class DeliveryAdmin(ReadOnly, ModelAdmin[Delivery]):
         "attempts",
         "sent_at",
     )
-    list_filter = ("status", "channel")
+    list_filter = ("status", "channel", "created_at")
     list_select_related = ("event",)
     search_fields = ("event__sensor_name", "event__user__email", "outcome")
     fields = (

@@ -3,6 +3,7 @@
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 from typing import Any, NamedTuple
+from urllib.parse import urlencode
 
 from django.conf import settings
 from django.core.exceptions import PermissionDenied
@@ -16,6 +17,7 @@ from django.utils.translation import gettext_lazy, ngettext
 import alerts.selectors
 import gateways.selectors
 from accounts.console import charts
+from alerts.selectors import LATELY
 from gateways.models import Gateway
 from operations.models import Heartbeat, Notice
 from ruuvinet.health import HEARTBEAT_LATE, queue_lengths
@@ -115,9 +117,10 @@ def _numbers(now: datetime) -> Iterator[tuple[str, Number]]:
         _("Alerts open"), str(counts.open), reverse("admin:alerts_alertevent_changelist")
         + "?state=open", counts.open > 0, _("they end by themselves when all is well again"),
     )  # fmt: skip
+    failed = {"status__exact": "failed", "created_at__gte": (now - LATELY).isoformat()}
     yield "alerts.view_delivery", Number(
         _("Deliveries failed"), str(counts.failed), reverse("admin:alerts_delivery_changelist")
-        + "?status__exact=failed", counts.failed > 0,
+        + f"?{urlencode(failed)}", counts.failed > 0,
         _("of the last day; %(sent)d arrived, %(waiting)d wait") % counts._asdict(),
     )  # fmt: skip
     backlog = alerts.selectors.backlog(now)
