@@ -14,6 +14,7 @@ from django.forms.widgets import Input
 from django.http import Http404, HttpRequest, HttpResponse, JsonResponse
 from django.template.response import TemplateResponse
 from django.utils import timezone
+from django.utils.translation import ngettext
 from unfold import widgets
 
 from accounts import audit
@@ -54,6 +55,7 @@ __all__ = [
     "TabularInline",
     "answered",
     "charts",
+    "going_out",
     "mac_or_404",
 ]
 
@@ -123,7 +125,7 @@ class AuditedAdmin(ModelAdmin[ModelT]):
         title: str,
         button: str,
         chosen: Iterable[Model],
-        explanation: str = "",
+        explanation: object = "",
         template: str = "admin/ask.html",
         **more: Any,
     ) -> HttpResponse:
@@ -145,6 +147,11 @@ class AuditedAdmin(ModelAdmin[ModelT]):
                 **more,
             },
         )
+
+
+def going_out(number: int) -> str:
+    """What is said after deliveries or mails are tried again."""
+    return ngettext("%d goes out within a minute.", "%d go out within a minute.", number) % number
 
 
 # Of deliveries and mails, by their status.

@@ -8,6 +8,7 @@ from django.core.exceptions import ValidationError
 from django.db import transaction
 from django.db.models import F, Q, Value
 from django.db.models.functions import Coalesce
+from django.utils.translation import gettext as _
 
 from gateways import directory, storage
 from gateways.models import Credential, Gateway, GatewayRejection, validate_secret
@@ -75,7 +76,7 @@ def whitelist_new(*, secrets: Mapping[Mac, str], at: datetime) -> set[Mac]:
 def ensure_secret(secret: str) -> None:
     """Raises ValueError for what cannot be a gateway's key."""
     if not 1 <= len(secret) <= MAX_SECRET_LENGTH or "\0" in secret:
-        raise ValueError(f"a secret has 1 to {MAX_SECRET_LENGTH} characters")
+        raise ValueError(_("a secret has 1 to %d characters") % MAX_SECRET_LENGTH)
     try:
         validate_secret(secret)
     except ValidationError as error:

@@ -58,15 +58,15 @@ class OwnedSensorAdmin(SensorAdmin):
         super().save_related(request, form, formsets, change)
         drop_rules_of_strangers(form.instance.mac, timezone.now())
 
-    @admin.action(description="Unclaim, as its owner can", permissions=["change"])
+    @admin.action(description=_("Unclaim, as its owner can"), permissions=["change"])
     def unclaim(self, request: HttpRequest, queryset: QuerySet[Sensor]) -> None:
         for sensor in queryset.select_related("owner"):
             if sensor.owner is None:
-                self.message_user(request, f"{sensor} is nobody's.", messages.WARNING)
+                self.message_user(request, gettext("%s is nobody's.") % sensor, messages.WARNING)
                 continue
             unclaim_sensor(user=sensor.owner, mac=sensor.mac, delete_data=False, at=timezone.now())
             self.note(request, "Unclaimed.", sensor)
-            self.message_user(request, f"{sensor} is nobody's now.", messages.SUCCESS)
+            self.message_user(request, gettext("%s is nobody's now.") % sensor, messages.SUCCESS)
 
 
 class OpenFilter(admin.SimpleListFilter):

@@ -2,6 +2,7 @@
 
 from django.contrib import admin
 from django.urls import include, path, re_path
+from django.utils.translation import gettext_lazy as _
 from django.views.decorators.cache import cache_page
 from django.views.decorators.http import require_safe
 from django.views.generic import RedirectView
@@ -14,7 +15,7 @@ from ruuvinet.glossary import words
 from ruuvinet.sensor_views import Contest, SensorsDense, Unclaim, Unshare, Update
 from ruuvinet.views import live, metrics, ready
 
-admin.site.index_title = "Dashboard"
+admin.site.index_title = _("Dashboard")
 
 # Making it takes a while, and it does not change while this process lives.
 schema = cache_page(86400, cache="local")(SpectacularJSONAPIView.as_view())

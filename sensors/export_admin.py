@@ -9,6 +9,7 @@ from django.http import Http404, HttpRequest, StreamingHttpResponse
 from django.urls import path, reverse
 from django.utils.html import format_html_join
 from django.utils.safestring import SafeString
+from django.utils.translation import gettext_lazy as _
 from django.views.decorators.http import require_safe
 
 from accounts.console import AuditedAdmin
@@ -28,7 +29,7 @@ class ExportingAdmin(AuditedAdmin[Sensor]):
         fields = super().get_fields(request, obj)
         return fields if obj is None else (*fields, "exports")
 
-    @admin.display(description="history")
+    @admin.display(description=_("history"))
     def exports(self, sensor: Sensor) -> SafeString:
         links = [
             (reverse("admin:sensors_sensor_export", args=[quote(sensor.pk), kind]), kind.upper())

@@ -10,7 +10,6 @@ from django.contrib.auth.models import Group, Permission
 from django.db import connection
 from django.test import Client, RequestFactory
 from django.test.utils import CaptureQueriesContext
-from django.urls import URLPattern, get_resolver
 from django.utils import timezone
 
 from accounts.models import AuditEntry, OutgoingMail, User
@@ -18,11 +17,11 @@ from alerts.models import Delivery, PushToken, Webhook
 from gateways.models import Credential, Gateway, GatewayGroup, NetworkRule, ServedConfiguration
 from ruuvinet.lib.mac import Mac
 from sensors.models import Sensor
+from tests.console.pages import MODELS, URLS, filled, row_of
 from tests.console.rows import GATEWAY, SENSOR, add_row, numbers
 
 pytestmark = [pytest.mark.django_db, pytest.mark.storage]
 
-MODELS = {f"{m._meta.app_label}_{m._meta.model_name}": m for m in admin.site._registry}
 # What everybody who may sign in does for themselves.
 OWN = {
     "second_factor",
@@ -37,46 +36,6 @@ OWN = {
 SHOWS = {"", "index", "app_list", "jsi18n", "view_on_site", "search"}
 SECRET = "tell-nobody"
 WRITES = re.compile(r"\s*(INSERT|UPDATE|DELETE|TRUNCATE|COPY|ALTER|CREATE|DROP)\b", re.IGNORECASE)
-
-
-def console_urls(patterns, before=""):
-    for pattern in patterns:
-        route = before + str(pattern.pattern)
-        if isinstance(pattern, URLPattern):
-            yield route.lstrip("^").rstrip("$"), pattern.name or ""
-        else:
-            yield from console_urls(pattern.url_patterns, route)
-
-
-URLS = {
-    route: name
-    for route, name in console_urls(get_resolver().url_patterns)
-    if route.startswith("admin")
-}
-
-
-def row_of(name):
-    """The newest row of the model that a URL of this name is about."""
-    models = [label for label in MODELS if name.startswith(f"{label}_")]
-    label = max(models, key=len, default="auth_user" in name and "accounts_user")
-    return MODELS[label].objects.order_by("-pk").first() if label else None
-
-
-def filled(route, name):
-    """A URL with its gaps filled in: it is about something that exists."""
-    number = next(numbers) - 1
-    row = row_of(name)
-    gaps = {
-        "mac": Mac(GATEWAY + number) if name.startswith("gateways") else Mac(SENSOR + number),
-        "kind": "csv",
-        "object_id": row and row.pk,
-        "id": row and row.pk,
-        "app_label": "gateways",
-        "content_type_id": 1,
-        "url": "nowhere",
-    }
-    route = re.sub(r"\(\?P<(\w+)>[^)]*\)", r"<\1>", route)
-    return "/" + re.sub(r"<(?:\w+:)?(\w+)>", lambda gap: str(gaps[gap[1]]), route)
 
 
 def role(name):

@@ -192,7 +192,7 @@ class TestCodes:
         claimed = Code.objects.get(claimed_by=alice)
 
         assert console.post(page("code", "delete", claimed.pk), {"post": "1"}).status_code == 403
-        assert told(act("code", "withdraw", *Code.objects.all())) == ["1 codes are gone."]
+        assert told(act("code", "withdraw", *Code.objects.all())) == ["1 code is gone."]
         assert Code.objects.get() == claimed
 
     def test_a_code_cannot_be_changed(self, console):
