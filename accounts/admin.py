@@ -14,8 +14,8 @@ from django.utils.translation import gettext_lazy as _
 from unfold.decorators import display
 from unfold.forms import AdminPasswordChangeForm, UserChangeForm, UserCreationForm
 
-from accounts import mail
-from accounts.console import STATUS_COLOURS, AuditedAdmin, ModelAdmin, ReadOnly
+from accounts import mail, second_factor
+from accounts.console import STATUS_COLOURS, AuditedAdmin, ModelAdmin, ReadOnly, going_out
 from accounts.models import AccessToken, AuditEntry, OutgoingMail, User, UserSetting
 
 
@@ -46,23 +46,38 @@ class UserAdmin(AuditedAdmin[User], DjangoUserAdmin[User]):
             {
                 "classes": ("wide",),
                 "fields": ("email", "usable_password", "password1", "password2"),
-                "description": "Only people who open this console need a password.",
+                "description": _("Only people who open this console need a password."),
             },
         ),
     )
     fieldsets = (
         (None, {"fields": ("email", "password")}),
         (
-            "Rights",
+            _("Rights"),
             {"fields": ("is_active", "is_staff", "is_superuser", "groups", "user_permissions")},
         ),
-        ("Dates", {"fields": ("last_login", "created_at")}),
+        (_("Notices"), {"fields": ("wants_notices",)}),
+        (_("Dates"), {"fields": ("last_login", "created_at")}),
     )
     readonly_fields = ("last_login", "created_at")
-    list_display = ("email", "is_staff", "is_active", "last_login")
+    list_display = ("email", "is_staff", "is_active", "has_second_factor", "last_login")
+    list_select_related = ("second_factor",)
     list_filter = ("is_staff", "is_active")
     search_fields = ("email",)
     ordering = ("email",)
+    actions = ("reset_second_factor",)
+
+    @admin.display(description=_("second factor"), boolean=True)
+    def has_second_factor(self, user: User) -> bool:
+        return user.has_second_factor
+
+    @admin.action(description=_("Reset the second factor"), permissions=["change"])
+    def reset_second_factor(self, request: HttpRequest, queryset: QuerySet[User]) -> None:
+        """For somebody whose phone is lost: the password alone opens the console again."""
+        for user in queryset:
+            if second_factor.turn_off(user):
+                self.note(request, "Reset the second factor.", user)
+                self.message_user(request, _("%s signs in by password alone now.") % user)
 
 
 admin.site.unregister(Group)
@@ -148,20 +163,20 @@ class OutgoingMailAdmin(ModelAdmin[OutgoingMail]):
     def state(self, obj: OutgoingMail) -> tuple[str, str]:
         return obj.status, obj.get_status_display()
 
-    @admin.display(description="text")
+    @admin.display(description=_("text"))
     def text(self, obj: OutgoingMail) -> str:
-        subject, words, _ = mail.render(obj)
+        subject, words, _html = mail.render(obj)
         return format_html("<b>{}</b><pre>{}</pre>", subject, words)
 
     def has_retry_permission(self, request: HttpRequest) -> bool:
         return request.user.has_perm("accounts.change_outgoingmail")
 
-    @admin.action(description="Try again now", permissions=["retry"])
+    @admin.action(description=_("Try again now"), permissions=["retry"])
     def retry_now(self, request: HttpRequest, queryset: QuerySet[OutgoingMail]) -> None:
         now = timezone.now()
         waiting = queryset.filter(status=OutgoingMail.Status.PENDING)
         again = waiting.update(next_attempt_at=now)
-        self.message_user(request, f"{again} go out within a minute.")
+        self.message_user(request, going_out(again))
 
 
 def _may_read(request: HttpRequest, obj: OutgoingMail) -> bool:

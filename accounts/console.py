@@ -7,12 +7,14 @@ from typing import TYPE_CHECKING, Any, TypeVar
 from django import forms
 from django.contrib.admin.helpers import ACTION_CHECKBOX_NAME
 from django.contrib.admin.models import LogEntry
+from django.core.exceptions import PermissionDenied
 from django.db.models import BigIntegerField, Model
 from django.db.models.functions import Cast, Mod
 from django.forms.widgets import Input
 from django.http import Http404, HttpRequest, HttpResponse, JsonResponse
 from django.template.response import TemplateResponse
 from django.utils import timezone
+from django.utils.translation import ngettext
 from unfold import widgets
 
 from accounts import audit
@@ -25,7 +27,13 @@ if TYPE_CHECKING:
 else:
     from unfold import admin as unfold_admin
 
-    ModelAdmin = unfold_admin.ModelAdmin
+    class ModelAdmin(unfold_admin.ModelAdmin):
+        """What is sent to a list is an action: who may do none there has nothing to send."""
+
+        def changelist_view(self, request, extra_context=None):
+            if request.method == "POST" and not self.get_actions(request):
+                raise PermissionDenied
+            return super().changelist_view(request, extra_context)
 
     class TabularInline(unfold_admin.TabularInline):
         """The heads of columns are no labels of fields, so that these need their own."""
@@ -47,6 +55,7 @@ __all__ = [
     "TabularInline",
     "answered",
     "charts",
+    "going_out",
     "mac_or_404",
 ]
 
@@ -116,7 +125,7 @@ class AuditedAdmin(ModelAdmin[ModelT]):
         title: str,
         button: str,
         chosen: Iterable[Model],
-        explanation: str = "",
+        explanation: object = "",
         template: str = "admin/ask.html",
         **more: Any,
     ) -> HttpResponse:
@@ -138,6 +147,11 @@ class AuditedAdmin(ModelAdmin[ModelT]):
                 **more,
             },
         )
+
+
+def going_out(number: int) -> str:
+    """What is said after deliveries or mails are tried again."""
+    return ngettext("%d goes out within a minute.", "%d go out within a minute.", number) % number
 
 
 # Of deliveries and mails, by their status.

@@ -6,6 +6,7 @@ words. layout.txt and layout.html put the code and the link below them.
 
 import json
 import logging
+from collections.abc import Mapping
 from datetime import datetime, timedelta
 from smtplib import SMTPRecipientsRefused, SMTPResponseException
 from urllib.parse import urlsplit
@@ -34,7 +35,7 @@ def queue_mail(
     template: str,
     *,
     to: str,
-    variables: dict[str, str],
+    variables: Mapping[str, str | list[str]],
     at: datetime,
     expires_at: datetime | None = None,
 ) -> OutgoingMail:
@@ -160,9 +161,7 @@ def tidy(*, now: datetime) -> int:
 # --- Words ---------------------------------------------------------------------------------
 def render(mail: OutgoingMail) -> tuple[str, str, str]:
     """Subject, text and HTML of a mail."""
-    # One line each: the name of a sensor must not become a subject or a paragraph of its own.
-    given = json.loads(mail.variables)
-    variables = {name: " ".join(str(value).split()) for name, value in given.items()}
+    variables = {name: _in_lines(value) for name, value in json.loads(mail.variables).items()}
     name = f"mail/{_language(mail.address)}/{_template(mail)}.txt"
     # Plain text: what people call their sensors is escaped once, in the HTML.
     plain = Context(variables, autoescape=False)
@@ -176,6 +175,13 @@ def render(mail: OutgoingMail) -> tuple[str, str, str]:
     text = render_to_string("mail/layout.txt", context)
     html = render_to_string("mail/layout.html", context | {"subject": subject})
     return " ".join(subject.split()), text, html
+
+
+def _in_lines(value: object) -> object:
+    """One line each: the name of a sensor must not become a subject or a paragraph of its own."""
+    if isinstance(value, list):
+        return [_in_lines(each) for each in value]
+    return " ".join(str(value).split())
 
 
 def _message(mail: OutgoingMail) -> EmailMultiAlternatives:

@@ -8,8 +8,12 @@ from django.contrib.auth.models import PermissionsMixin
 from django.db import models
 from django.db.models.functions import Lower
 from django.utils import timezone
+from django.utils.translation import gettext
+from django.utils.translation import gettext_lazy as _
+from django_otp.models import Device
 
 from ruuvinet.lib.crypto import EncryptedTextField
+from ruuvinet.lib.words import of
 
 
 class UserManager(BaseUserManager["User"]):
@@ -31,10 +35,16 @@ class UserManager(BaseUserManager["User"]):
 class User(AbstractBaseUser, PermissionsMixin):
     """A person, known by an e-mail address in lower case. Only admins have a password."""
 
-    email = models.EmailField(unique=True, max_length=254)
-    is_staff = models.BooleanField("may open the console", default=False)
-    is_active = models.BooleanField("active", default=True)
-    created_at = models.DateTimeField(default=timezone.now, editable=False)
+    email = models.EmailField(_("email"), unique=True, max_length=254)
+    is_staff = models.BooleanField(_("may open the console"), default=False)
+    is_active = models.BooleanField(_("active"), default=True)
+    wants_notices = models.BooleanField(
+        _("is told of trouble by e-mail"),
+        default=False,
+        db_default=False,  # for the version before, which makes people while we upgrade
+        help_text=_("of gateways and of this installation, if the person may open the console"),
+    )
+    created_at = models.DateTimeField(_("created at"), default=timezone.now, editable=False)
 
     objects = UserManager()
 
@@ -42,6 +52,8 @@ class User(AbstractBaseUser, PermissionsMixin):
     EMAIL_FIELD = "email"
 
     class Meta:
+        verbose_name = _("user")
+        verbose_name_plural = _("users")
         constraints = [
             # The clients compare addresses as exact strings.
             models.CheckConstraint(
@@ -56,45 +68,74 @@ class User(AbstractBaseUser, PermissionsMixin):
         super().clean()
         self.email = self.email.strip().lower()
 
+    @property
+    def has_second_factor(self) -> bool:
+        return hasattr(self, "second_factor")
+
+
+class SecondFactor(Device):  # type: ignore[misc]  # the library ships no types
+    """What proves, beside the password, that it is this person: accounts.second_factor.
+
+    The library has a device of its own, which keeps its key, and its recovery codes, in clear.
+    """
+
+    name = None  # of the library's: a person has one
+    user = models.OneToOneField(User, models.CASCADE, related_name="second_factor")
+    key = EncryptedTextField(help_text="base32")
+    used_step = models.BigIntegerField(help_text="newest time step of 30 s whose code was used")
+    recovery_digests = models.JSONField(help_text="HMAC of each recovery code that is left")
+
+    def __str__(self) -> str:
+        return of(gettext("second factor"), self.user)
+
 
 class AccessToken(models.Model):
     """A session: one sign-in of one person on one device."""
 
-    user = models.ForeignKey(User, models.CASCADE, related_name="access_tokens")
+    user = models.ForeignKey(
+        User, models.CASCADE, related_name="access_tokens", verbose_name=_("user")
+    )
     secret_hash = models.CharField(max_length=64, unique=True, editable=False)
-    created_at = models.DateTimeField(editable=False)
-    last_used_at = models.DateTimeField(editable=False, help_text="to the minute")
+    created_at = models.DateTimeField(_("created at"), editable=False)
+    last_used_at = models.DateTimeField(
+        _("last used at"), editable=False, help_text=_("to the minute")
+    )
 
     class Meta:
-        verbose_name = "session"
+        verbose_name = _("session")
+        verbose_name_plural = _("sessions")
 
     def __str__(self) -> str:
-        return f"session {self.pk} of {self.user}"
+        return of(gettext("session %s") % self.pk, self.user)
 
 
 class UserSetting(models.Model):
     """What a person chose in the apps, such as the unit of temperature: text that we keep as is."""
 
-    user = models.ForeignKey(User, models.CASCADE, related_name="settings")
-    name = models.CharField(max_length=64)
-    value = models.TextField(blank=True)
-    edited_at = models.DateTimeField(help_text="as the client says; see ruuvinet.lib.edits")
+    user = models.ForeignKey(User, models.CASCADE, related_name="settings", verbose_name=_("user"))
+    name = models.CharField(_("name"), max_length=64)
+    value = models.TextField(_("value"), blank=True)
+    edited_at = models.DateTimeField(
+        _("edited at"), help_text=_("as the client says; see ruuvinet.lib.edits")
+    )
 
     class Meta:
+        verbose_name = _("user setting")
+        verbose_name_plural = _("user settings")
         constraints = [
             models.UniqueConstraint(fields=["user", "name"], name="one_value_per_user_and_setting")
         ]
 
     def __str__(self) -> str:
-        return f"{self.name} of {self.user}"
+        return of(self.name, self.user)
 
 
 class OneTimeCode(models.Model):
     """A code that was mailed to prove that its reader owns an address. Deleted when used."""
 
     class Purpose(models.TextChoices):
-        SIGN_IN = "sign_in", "sign-in"
-        DELETE_ACCOUNT = "delete", "deletion of the account"
+        SIGN_IN = "sign_in", _("sign-in")
+        DELETE_ACCOUNT = "delete", _("deletion of the account")
 
     purpose = models.CharField(max_length=8, choices=Purpose)
     digest = models.CharField(max_length=64, unique=True, help_text="HMAC of purpose and code")
@@ -119,27 +160,30 @@ class OutgoingMail(models.Model):
     """
 
     class Status(models.TextChoices):
-        PENDING = "pending", "pending"
-        SENT = "sent", "sent"
-        FAILED = "failed", "failed"
-        NOT_SENT = "not_sent", "not sent"
+        PENDING = "pending", _("pending")
+        SENT = "sent", _("sent")
+        FAILED = "failed", _("failed")
+        NOT_SENT = "not_sent", _("not sent")
 
-    template = models.CharField(max_length=32)
-    address = models.EmailField(max_length=254)
+    template = models.CharField(_("template"), max_length=32)
+    address = models.EmailField(_("address"), max_length=254)
     variables = EncryptedTextField(blank=True, editable=False)
-    status = models.CharField(max_length=8, choices=Status, default=Status.PENDING)
-    outcome = models.CharField(max_length=255, blank=True)
-    attempts = models.PositiveSmallIntegerField(default=0)
-    created_at = models.DateTimeField()
-    expires_at = models.DateTimeField(null=True, help_text="when it would be of no use any more")
+    status = models.CharField(_("status"), max_length=8, choices=Status, default=Status.PENDING)
+    outcome = models.CharField(_("outcome"), max_length=255, blank=True)
+    attempts = models.PositiveSmallIntegerField(_("attempts"), default=0)
+    created_at = models.DateTimeField(_("created at"))
+    expires_at = models.DateTimeField(
+        _("expires at"), null=True, help_text=_("when it would be of no use any more")
+    )
     # A worker that takes a mail moves this ahead by the lease: that is the whole lock.
-    next_attempt_at = models.DateTimeField()
-    sent_at = models.DateTimeField(null=True, blank=True)
+    next_attempt_at = models.DateTimeField(_("next attempt at"))
+    sent_at = models.DateTimeField(_("sent at"), null=True, blank=True)
 
     objects = OutgoingMailQuerySet.as_manager()
 
     class Meta:
-        verbose_name_plural = "outgoing mail"
+        verbose_name = _("outgoing mail")
+        verbose_name_plural = _("outgoing mail")
         indexes = [
             # What the sweep looks for: OutgoingMailQuerySet.due.
             models.Index(
@@ -150,7 +194,7 @@ class OutgoingMail(models.Model):
         ]
 
     def __str__(self) -> str:
-        return f"{self.template} to {self.address}"
+        return gettext("%(template)s to %(address)s") % vars(self)
 
 
 class AuditEntry(models.Model):
@@ -160,21 +204,23 @@ class AuditEntry(models.Model):
     """
 
     class Kind(models.TextChoices):
-        CALL = "call", "call"
-        REFUSED = "refused", "wrong secret"
-        CONSOLE = "console", "console"
+        CALL = "call", _("call")
+        REFUSED = "refused", _("wrong secret")
+        CONSOLE = "console", _("console")
 
-    at = models.DateTimeField(db_index=True)
-    kind = models.CharField(max_length=8, choices=Kind)
-    actor = models.CharField("who", max_length=254, help_text="a person, `internal` or `shop`")
-    address = models.GenericIPAddressField("from", null=True)
-    action = models.CharField("what", max_length=255)
-    about = models.CharField(max_length=255, blank=True)
-    result = models.CharField(max_length=64)
+    at = models.DateTimeField(_("at"), db_index=True)
+    kind = models.CharField(_("kind"), max_length=8, choices=Kind)
+    actor = models.CharField(
+        _("who"), max_length=254, help_text=_("a person, `internal` or `shop`")
+    )
+    address = models.GenericIPAddressField(_("from"), null=True)
+    action = models.CharField(_("what"), max_length=255)
+    about = models.CharField(_("about"), max_length=255, blank=True)
+    result = models.CharField(_("result"), max_length=64)
 
     class Meta:
-        verbose_name = "audit entry"
-        verbose_name_plural = "audit trail"
+        verbose_name = _("audit entry")
+        verbose_name_plural = _("audit trail")
 
     def __str__(self) -> str:
-        return f"{self.action} by {self.actor}"
+        return gettext("%(action)s by %(actor)s") % vars(self)

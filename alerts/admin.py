@@ -15,6 +15,7 @@ from django.utils import timezone
 from django.utils.html import format_html
 from django.utils.translation import gettext
 from django.utils.translation import gettext_lazy as _
+from django.views.decorators.http import require_safe
 from unfold.decorators import display
 
 from accounts.console import (
@@ -24,6 +25,7 @@ from accounts.console import (
     ModelAdmin,
     ReadOnly,
     TabularInline,
+    going_out,
     mac_or_404,
 )
 from alerts.models import AlertEvent, AlertRule, Delivery, PushToken, Webhook, quantity, short
@@ -37,12 +39,11 @@ TIMELINE_DAYS = 7
 MAX_LATE = 1000  # sensors in the list of those that judging has not reached
 
 
-@admin.display(description="sensor", ordering="sensor")
+@admin.display(description=_("sensor"), ordering="sensor")
 def timeline_link(row: AlertRule | AlertEvent) -> str:
     mac = Mac(row.sensor_id if isinstance(row, AlertRule) else row.sensor)
-    return format_html(
-        '<a href="{}" title="timeline">{}</a>', reverse("admin:alerts_timeline", args=[mac]), mac
-    )
+    url = reverse("admin:alerts_timeline", args=[mac])
+    return format_html('<a href="{}" title="{}">{}</a>', url, gettext("timeline"), mac)
 
 
 class JudgingFilter(admin.SimpleListFilter):
@@ -134,7 +135,7 @@ class OpenFilter(admin.SimpleListFilter):
     title, parameter_name = "state", "state"
 
     def lookups(self, request: HttpRequest, model_admin: Any) -> list[tuple[str, str]]:
-        return [("open", "open"), ("resolved", "resolved")]
+        return [("open", gettext("open")), ("resolved", gettext("resolved"))]
 
     def queryset(
         self, request: HttpRequest, queryset: QuerySet[AlertEvent]
@@ -181,7 +182,7 @@ class AlertEventAdmin(MacSearch, ReadOnly, ModelAdmin[AlertEvent]):
         return super().get_queryset(request).annotate(sent=sent, all=Count("deliveries"))
 
     def get_urls(self) -> list[URLPattern]:
-        show = self.admin_site.admin_view(self.timeline)
+        show = self.admin_site.admin_view(require_safe(self.timeline))
         return [path("timeline/<mac>", show, name="alerts_timeline"), *super().get_urls()]
 
     def timeline(self, request: HttpRequest, mac: str) -> HttpResponse:
@@ -192,7 +193,7 @@ class AlertEventAdmin(MacSearch, ReadOnly, ModelAdmin[AlertEvent]):
         now = timezone.now()
         events = timeline(sensor, TIMELINE_EVENTS)
         context = self.admin_site.each_context(request) | {
-            "title": f"Timeline of {events[0].sensor_name if events else sensor}",
+            "title": gettext("Timeline of %s") % (events[0].sensor_name if events else sensor),
             "opts": self.opts,
             "sensor": sensor,
             "events": events,
@@ -201,21 +202,21 @@ class AlertEventAdmin(MacSearch, ReadOnly, ModelAdmin[AlertEvent]):
         }
         return TemplateResponse(request, "admin/alerts/timeline.html", context)
 
-    @admin.display(description="sensor", ordering="sensor")
+    @admin.display(description=_("sensor"), ordering="sensor")
     def timeline_of(self, event: AlertEvent) -> str:
         return timeline_link(event)
 
-    @admin.display(description="what", ordering="type")
+    @admin.display(description=_("what"), ordering="type")
     def what(self, event: AlertEvent) -> str:
         return event.what
 
-    @admin.display(description="value", ordering="value")
+    @admin.display(description=_("value"), ordering="value")
     def measured(self, event: AlertEvent) -> str:
         return short(event.value)
 
-    @admin.display(description="told")
+    @admin.display(description=_("told"))
     def told(self, event: AlertEvent) -> str:
-        return f"{vars(event)['sent']} of {vars(event)['all']}"
+        return gettext("%(sent)d of %(all)d") % vars(event)
 
 
 @admin.register(Delivery)
@@ -228,7 +229,7 @@ class DeliveryAdmin(ReadOnly, ModelAdmin[Delivery]):
         "attempts",
         "sent_at",
     )
-    list_filter = ("status", "channel")
+    list_filter = ("status", "channel", "created_at")
     list_select_related = ("event",)
     search_fields = ("event__sensor_name", "event__user__email", "outcome")
     fields = (
@@ -250,7 +251,7 @@ class DeliveryAdmin(ReadOnly, ModelAdmin[Delivery]):
     def state(self, delivery: Delivery) -> tuple[str, str]:
         return delivery.status, delivery.get_status_display()
 
-    @admin.display(description="event")
+    @admin.display(description=_("event"))
     def of_event(self, delivery: Delivery) -> str:
         # A link, and Django lets those that are foreign keys break no line.
         url = reverse("admin:alerts_alertevent_change", args=[delivery.event_id])
@@ -259,7 +260,7 @@ class DeliveryAdmin(ReadOnly, ModelAdmin[Delivery]):
     def has_retry_permission(self, request: HttpRequest) -> bool:
         return request.user.has_perm("alerts.change_delivery")
 
-    @admin.action(description="Try again now", permissions=["retry"])
+    @admin.action(description=_("Try again now"), permissions=["retry"])
     def retry_now(self, request: HttpRequest, queryset: QuerySet[Delivery]) -> None:
         now = timezone.now()
         over = [Delivery.Status.FAILED, Delivery.Status.NOT_SENT]
@@ -269,7 +270,7 @@ class DeliveryAdmin(ReadOnly, ModelAdmin[Delivery]):
         # One that waits for its next attempt; but not one that a worker holds just now.
         waiting = queryset.filter(status=Delivery.Status.PENDING).exclude(outcome="")
         again += waiting.filter(next_attempt_at__gt=now).update(next_attempt_at=now)
-        self.message_user(request, f"{again} go out within a minute.", messages.SUCCESS)
+        self.message_user(request, going_out(again), messages.SUCCESS)
 
 
 @admin.register(PushToken)
@@ -297,12 +298,13 @@ class PushTokenAdmin(AuditedAdmin[PushToken]):
 class WebhookForm(forms.ModelForm[Webhook]):
     """The secret can be written, never read."""
 
-    url = forms.URLField(label="URL", max_length=2000, assume_scheme="https")
+    url = forms.URLField(label=_("URL"), max_length=2000, assume_scheme="https")
     secret = forms.CharField(
         max_length=255,
+        label=_("Secret"),
         strip=False,
         required=False,
-        help_text="Signs each message; the receiver must know it too. Empty: it stays as it is.",
+        help_text=_("Signs each message; the receiver must know it too. Empty: it stays as it is."),
         widget=forms.PasswordInput(attrs={"autocomplete": "new-password"}),
     )
 
@@ -314,13 +316,13 @@ class WebhookForm(forms.ModelForm[Webhook]):
         try:
             ensure_url(self.cleaned_data["url"])
         except ValueError as error:
-            raise forms.ValidationError(f"Alerts cannot go there: {error}.") from error
+            raise forms.ValidationError(gettext("Alerts cannot go there: %s.") % error) from error
         return str(self.cleaned_data["url"])
 
     def clean_secret(self) -> str:
         secret = str(self.cleaned_data["secret"] or self.instance.secret)
         if not self.instance.pk and not self.cleaned_data["secret"]:
-            raise forms.ValidationError("A new webhook needs a secret.")
+            raise forms.ValidationError(gettext("A new webhook needs a secret."))
         return secret
 
 
@@ -331,8 +333,20 @@ class WebhookAdmin(AuditedAdmin[Webhook]):
     list_select_related = ("user",)
     raw_id_fields = ("user",)
     search_fields = ("user__email", "url")
-    fields = ("user", "url", "secret", "created_at", "retired_at", "retired_reason")
     readonly_fields = ("created_at", "retired_at", "retired_reason")
+
+    def get_fields(self, request: HttpRequest, obj: Webhook | None = None) -> Any:
+        """The path of an address is often a secret too: who may not change it sees the host."""
+        may_change = obj is None or self.has_change_permission(request, obj)
+        return ("user", *(("url", "secret") if may_change else ("server",)), *self.readonly_fields)
+
+    def get_search_fields(self, request: HttpRequest) -> tuple[str, ...]:
+        may_change = self.has_change_permission(request)
+        return self.search_fields if may_change else ("user__email",)
+
+    @admin.display(description=_("server"))
+    def server(self, webhook: Webhook) -> str:
+        return str(webhook)
 
     def save_model(self, request: HttpRequest, obj: Webhook, form: Any, change: bool) -> None:
         """A mended webhook is used again."""

@@ -9,9 +9,11 @@ from django.core.exceptions import ValidationError
 from django.db import models
 from django.db.models import Exists, F, OuterRef, Q
 from django.utils import timezone
+from django.utils.translation import gettext_lazy as _
 
 from ruuvinet.lib.crypto import EncryptedTextField
 from ruuvinet.lib.mac import MacField
+from ruuvinet.lib.words import of
 from sensors.models import Access, Sensor
 
 
@@ -33,62 +35,68 @@ class AlertRule(models.Model):
     class Type(models.TextChoices):
         """The names are those of the wire; limits are in the unit named here."""
 
-        TEMPERATURE = "temperature", "Temperature, °C"
-        HUMIDITY = "humidity", "Relative humidity, %"
-        ABSOLUTE_HUMIDITY = "humidityAbsolute", "Absolute humidity, g/m³"
-        DEW_POINT = "dewPoint", "Dew point, °C"
-        PRESSURE = "pressure", "Air pressure, Pa"
-        SIGNAL = "signal", "Signal strength, dBm"
-        MOVEMENT = "movement", "Movement"
-        BATTERY = "battery", "Battery voltage, V"
-        AQI = "aqi", "Air quality, 0 to 100"
-        CO2 = "co2", "CO₂, ppm"
-        PM1 = "pm10", "PM1.0, µg/m³"
-        PM2_5 = "pm25", "PM2.5, µg/m³"
-        PM4 = "pm40", "PM4.0, µg/m³"
-        PM10 = "pm100", "PM10, µg/m³"
-        VOC = "voc", "VOC index"
-        NOX = "nox", "NOx index"
-        LUMINOSITY = "luminosity", "Luminosity, lx"
-        SOUND = "sound", "Sound level, dBA"
-        SOUND_INSTANT = "soundInstant", "Sound level (instant), dBA"
-        SOUND_AVERAGE = "soundAverage", "Sound level (average), dBA"
-        SOUND_PEAK = "soundPeak", "Sound level (peak), dB"
-        OFFLINE = "offline", "Cloud connection, s of silence"
+        TEMPERATURE = "temperature", _("Temperature, °C")
+        HUMIDITY = "humidity", _("Relative humidity, %")
+        ABSOLUTE_HUMIDITY = "humidityAbsolute", _("Absolute humidity, g/m³")
+        DEW_POINT = "dewPoint", _("Dew point, °C")
+        PRESSURE = "pressure", _("Air pressure, Pa")
+        SIGNAL = "signal", _("Signal strength, dBm")
+        MOVEMENT = "movement", _("Movement")
+        BATTERY = "battery", _("Battery voltage, V")
+        AQI = "aqi", _("Air quality, 0 to 100")
+        CO2 = "co2", _("CO₂, ppm")
+        PM1 = "pm10", _("PM1.0, µg/m³")
+        PM2_5 = "pm25", _("PM2.5, µg/m³")
+        PM4 = "pm40", _("PM4.0, µg/m³")
+        PM10 = "pm100", _("PM10, µg/m³")
+        VOC = "voc", _("VOC index")
+        NOX = "nox", _("NOx index")
+        LUMINOSITY = "luminosity", _("Luminosity, lx")
+        SOUND = "sound", _("Sound level, dBA")
+        SOUND_INSTANT = "soundInstant", _("Sound level (instant), dBA")
+        SOUND_AVERAGE = "soundAverage", _("Sound level (average), dBA")
+        SOUND_PEAK = "soundPeak", _("Sound level (peak), dB")
+        OFFLINE = "offline", _("Cloud connection, s of silence")
 
-    user = models.ForeignKey(settings.AUTH_USER_MODEL, models.CASCADE, related_name="alert_rules")
-    sensor = models.ForeignKey(Sensor, models.CASCADE, related_name="alert_rules")
-    type = models.CharField(max_length=20, choices=Type)
-    enabled = models.BooleanField(default=True)
-    min = models.FloatField("lower limit", null=True, blank=True)
-    max = models.FloatField("upper limit", null=True, blank=True)
+    user = models.ForeignKey(
+        settings.AUTH_USER_MODEL, models.CASCADE, related_name="alert_rules", verbose_name=_("user")
+    )
+    sensor = models.ForeignKey(
+        Sensor, models.CASCADE, related_name="alert_rules", verbose_name=_("sensor")
+    )
+    type = models.CharField(_("type"), max_length=20, choices=Type)
+    enabled = models.BooleanField(_("enabled"), default=True)
+    min = models.FloatField(_("lower limit"), null=True, blank=True)
+    max = models.FloatField(_("upper limit"), null=True, blank=True)
     description = models.CharField(
-        max_length=255, blank=True, help_text="comes with the notification"
+        _("description"), max_length=255, blank=True, help_text=_("comes with the notification")
     )
     delay_s = models.PositiveIntegerField(
-        "delay, s", default=0, help_text="how long a limit must be broken before it counts"
+        _("delay, s"), default=0, help_text=_("how long a limit must be broken before it counts")
     )
-    created_at = models.DateTimeField(default=timezone.now, editable=False)
+    created_at = models.DateTimeField(_("created at"), default=timezone.now, editable=False)
     # When the person last edited it, by the clock of the app: the newer edit wins.
-    updated_at = models.DateTimeField(default=timezone.now, editable=False)
+    updated_at = models.DateTimeField(_("updated at"), default=timezone.now, editable=False)
     # Set on every change of the configuration: older samples are not this rule's to judge.
-    configured_at = models.DateTimeField(default=timezone.now, editable=False)
+    configured_at = models.DateTimeField(_("configured at"), default=timezone.now, editable=False)
 
-    triggered = models.BooleanField(default=False, editable=False)
-    triggered_at = models.DateTimeField(null=True, blank=True, editable=False)
+    triggered = models.BooleanField(_("triggered"), default=False, editable=False)
+    triggered_at = models.DateTimeField(_("triggered at"), null=True, blank=True, editable=False)
     counter = models.IntegerField(
-        "movement counter", default=0, help_text="the value that means: not moved"
+        _("movement counter"), default=0, help_text=_("the value that means: not moved")
     )
     # Unix seconds, as the judge has them; what each is for: alerts.rules.State.
     breached_since = models.IntegerField(null=True, blank=True, editable=False)
     clear_since = models.IntegerField(null=True, blank=True, editable=False)
-    told_at = models.IntegerField(null=True, blank=True, editable=False)
+    told_at = models.IntegerField(_("told at"), null=True, blank=True, editable=False)
 
     objects = AlertRuleQuerySet.as_manager()
 
     CONFIGURATION = ("user_id", "sensor_id", "type", "enabled", "min", "max", "counter", "delay_s")
 
     class Meta:
+        verbose_name = _("alert rule")
+        verbose_name_plural = _("alert rules")
         constraints = [
             models.UniqueConstraint(
                 fields=["user", "sensor", "type"], name="one_alert_rule_per_user_sensor_and_type"
@@ -108,18 +116,18 @@ class AlertRule(models.Model):
         ]
 
     def __str__(self) -> str:
-        return f"{quantity(self.type)} of {self.sensor_id}"
+        return of(quantity(self.type), self.sensor_id)
 
     def clean(self) -> None:
         if self.type == self.Type.OFFLINE and self.max is None:
-            raise ValidationError("Give an upper limit: for how many seconds it may be silent.")
+            raise ValidationError(_("Give an upper limit: for how many seconds it may be silent."))
         if self.type != self.Type.MOVEMENT and self.min is None and self.max is None:
-            raise ValidationError("Give a lower limit, an upper limit or both.")
+            raise ValidationError(_("Give a lower limit, an upper limit or both."))
 
 
 def quantity(type_: str) -> str:
     """What a rule type is about, in words and without its unit: `Temperature`."""
-    return AlertRule.Type(type_).label.partition(",")[0]
+    return str(AlertRule.Type(type_).label).partition(",")[0]
 
 
 def short(value: float) -> str:
@@ -163,19 +171,28 @@ class ListeningSpan(models.Model):
 class AlertEvent(models.Model):
     """One trigger of a rule, as it was at that time; stays when rule and sensor are gone."""
 
-    rule = models.ForeignKey(AlertRule, models.SET_NULL, null=True, related_name="events")
-    user = models.ForeignKey(settings.AUTH_USER_MODEL, models.CASCADE, related_name="alert_events")
-    sensor = MacField()
-    sensor_name = models.CharField(max_length=64)
-    type = models.CharField(max_length=20, choices=AlertRule.Type)
-    trigger = models.CharField(max_length=16)
-    value = models.FloatField()
-    threshold = models.FloatField()
-    description = models.CharField(max_length=255, blank=True)
-    opened_at = models.DateTimeField(help_text="time of the sample")
-    resolved_at = models.DateTimeField(null=True, blank=True)
+    rule = models.ForeignKey(
+        AlertRule, models.SET_NULL, null=True, related_name="events", verbose_name=_("rule")
+    )
+    user = models.ForeignKey(
+        settings.AUTH_USER_MODEL,
+        models.CASCADE,
+        related_name="alert_events",
+        verbose_name=_("user"),
+    )
+    sensor = MacField(_("sensor"))
+    sensor_name = models.CharField(_("sensor name"), max_length=64)
+    type = models.CharField(_("type"), max_length=20, choices=AlertRule.Type)
+    trigger = models.CharField(_("trigger"), max_length=16)
+    value = models.FloatField(_("value"))
+    threshold = models.FloatField(_("threshold"))
+    description = models.CharField(_("description"), max_length=255, blank=True)
+    opened_at = models.DateTimeField(_("opened at"), help_text=_("time of the sample"))
+    resolved_at = models.DateTimeField(_("resolved at"), null=True, blank=True)
 
     class Meta:
+        verbose_name = _("alert event")
+        verbose_name_plural = _("alert events")
         constraints = [
             models.UniqueConstraint(
                 fields=["rule"],
@@ -211,19 +228,29 @@ class PushToken(models.Model):
         ANDROID = "android", "Android"
         IOS = "ios", "iOS"
 
-    id = models.BigIntegerField(primary_key=True, default=_random_token_id, editable=False)
-    user = models.ForeignKey(settings.AUTH_USER_MODEL, models.CASCADE, related_name="push_tokens")
-    token = models.CharField(max_length=4096, unique=True)
-    platform = models.CharField(max_length=16, choices=Platform)
-    name = models.CharField(max_length=255, blank=True)
-    language = models.CharField(
-        max_length=8, blank=True, help_text="two letters; empty: the person's own"
+    id = models.BigIntegerField(_("id"), primary_key=True, default=_random_token_id, editable=False)
+    user = models.ForeignKey(
+        settings.AUTH_USER_MODEL, models.CASCADE, related_name="push_tokens", verbose_name=_("user")
     )
-    sound_file = models.CharField(max_length=64, default="default")
-    created_at = models.DateTimeField(default=timezone.now, editable=False)
-    last_accessed_at = models.DateTimeField(default=timezone.now, editable=False)
-    retired_at = models.DateTimeField(null=True, blank=True, editable=False)
-    retired_reason = models.CharField(max_length=255, blank=True, editable=False)
+    token = models.CharField(_("token"), max_length=4096, unique=True)
+    platform = models.CharField(_("platform"), max_length=16, choices=Platform)
+    name = models.CharField(_("name"), max_length=255, blank=True)
+    language = models.CharField(
+        _("language"), max_length=8, blank=True, help_text=_("two letters; empty: the person's own")
+    )
+    sound_file = models.CharField(_("sound file"), max_length=64, default="default")
+    created_at = models.DateTimeField(_("created at"), default=timezone.now, editable=False)
+    last_accessed_at = models.DateTimeField(
+        _("last accessed at"), default=timezone.now, editable=False
+    )
+    retired_at = models.DateTimeField(_("retired at"), null=True, blank=True, editable=False)
+    retired_reason = models.CharField(
+        _("retired reason"), max_length=255, blank=True, editable=False
+    )
+
+    class Meta:
+        verbose_name = _("push token")
+        verbose_name_plural = _("push tokens")
 
     def __str__(self) -> str:
         return f"{self.get_platform_display()} …{self.token[-4:]}"
@@ -232,14 +259,24 @@ class PushToken(models.Model):
 class Webhook(models.Model):
     """A server of a person's own that is told of each of that person's alerts."""
 
-    user = models.OneToOneField(settings.AUTH_USER_MODEL, models.CASCADE, related_name="webhook")
-    url = models.URLField("URL", max_length=2000)
-    secret = EncryptedTextField(
-        default=secrets.token_urlsafe, help_text="signs each message: docs/alerts.md"
+    user = models.OneToOneField(
+        settings.AUTH_USER_MODEL, models.CASCADE, related_name="webhook", verbose_name=_("user")
     )
-    created_at = models.DateTimeField(default=timezone.now, editable=False)
-    retired_at = models.DateTimeField(null=True, blank=True, editable=False)
-    retired_reason = models.CharField(max_length=255, blank=True, editable=False)
+    url = models.URLField(_("URL"), max_length=2000)
+    secret = EncryptedTextField(
+        _("secret"),
+        default=secrets.token_urlsafe,
+        help_text=_("signs each message: docs/alerts.md"),
+    )
+    created_at = models.DateTimeField(_("created at"), default=timezone.now, editable=False)
+    retired_at = models.DateTimeField(_("retired at"), null=True, blank=True, editable=False)
+    retired_reason = models.CharField(
+        _("retired reason"), max_length=255, blank=True, editable=False
+    )
+
+    class Meta:
+        verbose_name = _("webhook")
+        verbose_name_plural = _("webhooks")
 
     def __str__(self) -> str:
         return str(urlsplit(self.url).hostname)
@@ -255,31 +292,34 @@ class Delivery(models.Model):
     """That one destination is to be told of one event: the outbox."""
 
     class Channel(models.TextChoices):
-        PUSH = "push", "push"
-        EMAIL = "email", "e-mail"
-        WEBHOOK = "webhook", "webhook"
+        PUSH = "push", _("push")
+        EMAIL = "email", _("e-mail")
+        WEBHOOK = "webhook", _("webhook")
 
     class Status(models.TextChoices):
-        PENDING = "pending", "pending"
-        SENT = "sent", "sent"
-        FAILED = "failed", "failed"
-        NOT_SENT = "not_sent", "not sent"
+        PENDING = "pending", _("pending")
+        SENT = "sent", _("sent")
+        FAILED = "failed", _("failed")
+        NOT_SENT = "not_sent", _("not sent")
 
-    event = models.ForeignKey(AlertEvent, models.CASCADE, related_name="deliveries")
-    channel = models.CharField(max_length=8, choices=Channel)
-    address = models.CharField(max_length=4096)
-    status = models.CharField(max_length=8, choices=Status, default=Status.PENDING)
-    outcome = models.CharField(max_length=255, blank=True)
-    attempts = models.PositiveSmallIntegerField(default=0)
-    created_at = models.DateTimeField()
+    event = models.ForeignKey(
+        AlertEvent, models.CASCADE, related_name="deliveries", verbose_name=_("event")
+    )
+    channel = models.CharField(_("channel"), max_length=8, choices=Channel)
+    address = models.CharField(_("address"), max_length=4096)
+    status = models.CharField(_("status"), max_length=8, choices=Status, default=Status.PENDING)
+    outcome = models.CharField(_("outcome"), max_length=255, blank=True)
+    attempts = models.PositiveSmallIntegerField(_("attempts"), default=0)
+    created_at = models.DateTimeField(_("created at"))
     # A worker that takes a delivery moves this ahead by the lease: that is the whole lock.
-    next_attempt_at = models.DateTimeField()
-    sent_at = models.DateTimeField(null=True, blank=True)
+    next_attempt_at = models.DateTimeField(_("next attempt at"))
+    sent_at = models.DateTimeField(_("sent at"), null=True, blank=True)
 
     objects = DeliveryQuerySet.as_manager()
 
     class Meta:
-        verbose_name_plural = "deliveries"
+        verbose_name = _("delivery")
+        verbose_name_plural = _("deliveries")
         constraints = [
             models.UniqueConstraint(
                 fields=["event", "channel", "address"],
@@ -292,7 +332,9 @@ class Delivery(models.Model):
                 fields=["channel", "next_attempt_at"],
                 condition=Q(status="pending"),
                 name="delivery_pending_by_channel",
-            )
+            ),
+            # How those of the last day ended, from the index alone: selectors.alert_counts.
+            models.Index(fields=["created_at", "status"], name="delivery_by_time"),
         ]
 
     def __str__(self) -> str:

@@ -67,6 +67,14 @@ class Listening:
         """How long the last span is."""
         return self._spans[-1][1] - self._spans[-1][0] if self._spans else 0
 
+    def begin_of(self, listened_s: int) -> int | None:
+        """The newest time after which it was listened for that long, None if there is none."""
+        for since, until in reversed(self._spans):
+            if until - since >= listened_s:
+                return until - listened_s
+            listened_s -= until - since
+        return None
+
     def since(self, at: int) -> int:
         """How many seconds after `at` it was listened."""
         return sum(max(0, until - max(since, at)) for since, until in self._spans)

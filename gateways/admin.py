@@ -17,6 +17,7 @@ from django.utils import timezone
 from django.utils.html import format_html_join
 from django.utils.translation import gettext
 from django.utils.translation import gettext_lazy as _
+from django.views.decorators.http import require_safe
 from unfold.decorators import action, display
 
 from accounts.console import AuditedAdmin, MacSearch, answered, charts, mac_or_404
@@ -31,21 +32,21 @@ from gateways import (  # noqa: F401  # their pages too
     services,
     status_admin,
 )
-from gateways.configuration_admin import GatewayForm
+from gateways.configuration_admin import GatewayForm, configuration_shown
 from gateways.lists import Fate
 from gateways.models import Credential, Gateway, NetworkRule, validate_secret
 from ruuvinet.lib.api import DomainError
 from ruuvinet.lib.crypto import decrypted, fernet
 from sensors.models import Latest
 
-KEY_HELP = (
+KEY_HELP = _(
     "The key that signs the gateway's posts: the device id printed on its bottom, such as "
     "40:98:A7:78:58:1A:E1:38, unless another was set. It is stored encrypted and never shown. "
     "May be empty where a credential or a certificate is enough."
 )
 
 
-NEEDED = "This gateway must sign: its key is needed."
+NEEDED = _("This gateway must sign: its key is needed.")
 HEARD_SHOWN = 100  # as many as a gateway posts at once
 RECENT = 5
 SPANS = {"week": _("Week"), "day": _("Day"), "month": _("Month")}
@@ -56,7 +57,7 @@ class WhitelistForm(forms.ModelForm[Gateway]):
     """Adds a whitelisted gateway. The secret can be written, never read."""
 
     secret = forms.CharField(
-        label="Key",
+        label=_("Key"),
         required=False,
         max_length=255,
         strip=False,
@@ -79,14 +80,14 @@ class WhitelistForm(forms.ModelForm[Gateway]):
     def clean_mac(self) -> Any:
         mac = self.cleaned_data["mac"]
         if Gateway.objects.whitelisted().filter(mac=mac).exists():
-            raise ValidationError("This gateway is whitelisted already.")
+            raise ValidationError(gettext("This gateway is whitelisted already."))
         return mac
 
     def validate_unique(self) -> None:
         """A gateway that has knocked has a row already, which whitelisting takes over."""
 
 
-LIST_HELP = (
+LIST_HELP = _(
     "Each line is an address, the key printed on the bottom of the gateway, and perhaps a name, "
     "separated by commas. You see what will happen before anything does."
 )
@@ -120,7 +121,7 @@ class ListForm(forms.Form):
 
 
 class StateFilter(admin.SimpleListFilter):
-    title = "state"
+    title = _("state")
     parameter_name = "state"
 
     def lookups(self, request: HttpRequest, model_admin: Any) -> list[tuple[str, str]]:
@@ -196,13 +197,14 @@ class GatewayAdmin(MacSearch, AuditedAdmin[Gateway]):
         label={"whitelisted": "success", "waiting": "info", "silent": "danger"},
     )
     def state(self, gateway: Gateway) -> str:
-        return gateway.state().label
+        return str(gateway.state().label)
 
-    @admin.display(description="see also")
+    @admin.display(description=_("see also"))
     def beside(self, gateway: Gateway) -> str:
         pages = {
-            "statuses": "gatewaystatus", "restarts": "gatewayreset",
-            "served configurations": "servedconfiguration", "credentials": "credential",
+            gettext("statuses"): "gatewaystatus", gettext("restarts"): "gatewayreset",
+            gettext("served configurations"): "servedconfiguration",
+            gettext("credentials"): "credential",
         }  # fmt: skip
         links = [
             (f"{reverse(f'admin:gateways_{page}_changelist')}?gateway={gateway.pk}", name)
@@ -210,30 +212,37 @@ class GatewayAdmin(MacSearch, AuditedAdmin[Gateway]):
         ]
         return format_html_join(" · ", '<a href="{}">{}</a>', links)
 
-    @admin.display(description="sensors heard", ordering="sensors_heard")
+    @admin.display(description=_("sensors heard"), ordering="sensors_heard")
     def sensors_heard(self, gateway: Gateway) -> int:
         """Sensors whose newest reading came through this gateway."""
         return int(getattr(gateway, "sensors_heard"))  # noqa: B009  # annotated
 
-    @admin.display(description="clock")
+    @admin.display(description=_("configuration of its own"))
+    def configuration(self, gateway: Gateway) -> str:
+        return configuration_shown(gateway.overrides)
+
+    @admin.display(description=_("clock"))
     def clock(self, gateway: Gateway) -> str:
         if gateway.clock_offset_s is None:
-            return "right" if gateway.last_seen_at else "-"
+            return gettext("right") if gateway.last_seen_at else "-"
         try:
-            return f"off by {timedelta(seconds=gateway.clock_offset_s)}"
+            return gettext("off by %s") % timedelta(seconds=gateway.clock_offset_s)
         except OverflowError:  # no calendar has that year
-            return f"off by {gateway.clock_offset_s} s"
+            return gettext("off by %d s") % gateway.clock_offset_s
 
     def get_fieldsets(self, request: HttpRequest, obj: Gateway | None = None) -> Any:
         if obj is None:
             return [(None, {"fields": WhitelistForm.Meta.fields})]
+        seen: tuple[str, ...] = self.editable
+        if not self.has_change_permission(request, obj):  # the form would mask its secrets
+            seen = (*(name for name in seen if name != "overrides"), "configuration")
         return [
-            (None, {"fields": ("mac", *self.editable)}),
+            (None, {"fields": ("mac", *seen)}),
             (_("All that is known"), {"fields": self.readonly_fields, "classes": ["collapse"]}),
         ]
 
     def get_urls(self) -> list[URLPattern]:
-        show = self.admin_site.admin_view(self.charts)
+        show = self.admin_site.admin_view(require_safe(self.charts))
         return [path("<mac>/charts", show, name="gateways_gateway_charts"), *super().get_urls()]
 
     def charts(self, request: HttpRequest, mac: str) -> HttpResponse:
@@ -260,14 +269,10 @@ class GatewayAdmin(MacSearch, AuditedAdmin[Gateway]):
     def _page(self, gateway: Gateway) -> dict[str, Any]:
         """What stands above the form. A fixed number of queries."""
         now = timezone.now()
-        found = advice.about(gateway, now)
-        told = gateway.rejected_at and not any(
-            each.do == advice.remedy(gateway.rejection) for each in found
-        )
         heard = Latest.objects.filter(gateway=gateway.mac).order_by("-rssi_dbm")[:HEARD_SHOWN]
         return {
-            "advice": found,
-            "remedy": advice.remedy(gateway.rejection) if told else "",
+            "advice": advice.about(gateway, now),
+            "refused": advice.recently_refused(gateway, now),
             "period": advice.period(gateway),
             "policy": advice.policy(gateway),
             "clock": self.clock(gateway),
@@ -306,14 +311,14 @@ class GatewayAdmin(MacSearch, AuditedAdmin[Gateway]):
                     mac=obj.mac, secret=form.cleaned_data["secret"], at=timezone.now()
                 )
 
-    @admin.action(description="Whitelist (asks for the secret)", permissions=["change"])
+    @admin.action(description=_("Whitelist (asks for the secret)"), permissions=["change"])
     def whitelist(self, request: HttpRequest, queryset: QuerySet[Gateway]) -> HttpResponse | None:
         """Ask for the secret of each chosen gateway, then whitelist those it was given for."""
         gateways = list(queryset.filter(whitelisted_at=None).select_related("group"))
         if not gateways:
             self.message_user(
                 request,
-                "They are whitelisted already. To change a key, blacklist first.",
+                gettext("They are whitelisted already. To change a key, blacklist first."),
                 messages.WARNING,
             )
             return None
@@ -325,8 +330,8 @@ class GatewayAdmin(MacSearch, AuditedAdmin[Gateway]):
             request,
             form,
             action="whitelist",
-            title="Whitelist gateways",
-            button="Whitelist",
+            title=gettext("Whitelist gateways"),
+            button=gettext("Whitelist"),
             chosen=gateways,
             explanation=KEY_HELP,
         )
@@ -343,7 +348,9 @@ class GatewayAdmin(MacSearch, AuditedAdmin[Gateway]):
                 self.message_user(request, f"{gateway.mac}: {error.message}", messages.ERROR)
             else:
                 self.log_change(request, gateway, "Whitelisted.")
-                self.message_user(request, f"{gateway.mac} is whitelisted.", messages.SUCCESS)
+                self.message_user(
+                    request, gettext("%s is whitelisted.") % gateway.mac, messages.SUCCESS
+                )
 
     @action(  # type: ignore[untyped-decorator]  # unfold ships no types
         description=_("Whitelist"), icon="check", url_path="whitelist", permissions=["change"]
@@ -388,14 +395,12 @@ class GatewayAdmin(MacSearch, AuditedAdmin[Gateway]):
             template="admin/gateways/import.html",
         )  # fmt: skip
         if not form.is_valid():
-            return asked(
-                form, button=gettext("Show what will happen"), explanation=gettext(LIST_HELP)
-            )
+            return asked(form, button=gettext("Show what will happen"), explanation=LIST_HELP)
         doing = sum(line.fate in (Fate.WHITELIST, Fate.NAME) for line in form.lines)
         if not doing:
             form.add_error(None, gettext("Nothing of this can be done."))
             return asked(
-                form, button=gettext("Show what will happen"), explanation=gettext(LIST_HELP),
+                form, button=gettext("Show what will happen"), explanation=LIST_HELP,
                 lines=form.lines,
             )  # fmt: skip
         return asked(
@@ -419,20 +424,22 @@ class GatewayAdmin(MacSearch, AuditedAdmin[Gateway]):
             self.message_user(request, gettext("%d lines were left out.") % left, messages.WARNING)
         return redirect("admin:gateways_gateway_changelist")
 
-    @admin.action(description="Blacklist (refuse its posts)", permissions=["change"])
+    @admin.action(description=_("Blacklist (refuse its posts)"), permissions=["change"])
     def blacklist(self, request: HttpRequest, queryset: QuerySet[Gateway]) -> None:
         for gateway in queryset:
             services.blacklist(mac=gateway.mac, at=timezone.now())
             self.log_change(request, gateway, "Blacklisted.")
-        self.message_user(request, "Their posts are refused from now on.", messages.SUCCESS)
+        self.message_user(
+            request, gettext("Their posts are refused from now on."), messages.SUCCESS
+        )
 
-    @admin.action(description="Offer a new key", permissions=["change"])
+    @admin.action(description=_("Offer a new key"), permissions=["change"])
     def offer_key(self, request: HttpRequest, queryset: QuerySet[Gateway]) -> None:
         for gateway in queryset.filter(whitelisted_at__isnull=False):
             services.offer_key(mac=gateway.mac, at=timezone.now())
             self.log_change(request, gateway, "Offered a new key.")
         self.message_user(
-            request, "The whitelisted ones get it with the answer to their next post."
+            request, gettext("The whitelisted ones get it with the answer to their next post.")
         )
 
 
@@ -443,7 +450,7 @@ def secrets_form(gateways: list[Gateway], data: Any) -> forms.Form:
         form.fields[str(gateway.mac)] = forms.CharField(
             label=str(gateway.mac),
             required=gateway.must_sign(),
-            help_text="" if gateway.must_sign() else "may be empty: it need not sign",
+            help_text="" if gateway.must_sign() else gettext("may be empty: it need not sign"),
             max_length=255,
             strip=False,
             validators=[validate_secret],
@@ -462,11 +469,11 @@ class NetworkRuleAdmin(AuditedAdmin[NetworkRule]):
     ordering = ("network",)
     fields = ("network", "is_allowed", "reason", "expires_at")
 
-    @admin.display(description="decision", ordering="is_allowed")
+    @admin.display(description=_("decision"), ordering="is_allowed")
     def decision(self, rule: NetworkRule) -> str:
         if rule.expires_at and rule.expires_at <= timezone.now():
-            return "expired"
-        return "may pass" if rule.is_allowed else "refused"
+            return gettext("expired")
+        return gettext("may pass") if rule.is_allowed else gettext("refused")
 
     def save_model(self, request: HttpRequest, obj: NetworkRule, form: Any, change: bool) -> None:
         super().save_model(request, obj, form, change)

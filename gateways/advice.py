@@ -6,7 +6,7 @@ from typing import NamedTuple
 from django.conf import settings
 from django.utils.translation import gettext as _
 
-from gateways.models import Gateway, Policy
+from gateways.models import Gateway, GatewayRejection, Policy
 from gateways.selectors import REFUSED_WITHIN
 from ruuvinet.lib.words import ago
 
@@ -19,6 +19,14 @@ class Advice(NamedTuple):
     says: str
     do: str = ""
     is_bad: bool = False
+
+
+class Refused(NamedTuple):
+    """Some posts that were refused lately for one reason, and what to do."""
+
+    reason: str
+    says: str
+    do: str
 
 
 def about(gateway: Gateway, now: datetime) -> list[Advice]:
@@ -77,7 +85,8 @@ def _about_state(gateway: Gateway, now: datetime) -> Advice:
 
 
 def _is_refused(gateway: Gateway, now: datetime) -> bool:
-    return gateway.rejected_at is not None and gateway.rejected_at > now - REFUSED_WITHIN
+    at, since = gateway.rejected_at, gateway.whitelisted_at
+    return at is not None and at > now - REFUSED_WITHIN and (since is None or at >= since)
 
 
 def _about_rejection(gateway: Gateway, now: datetime) -> Advice:
@@ -87,6 +96,29 @@ def _about_rejection(gateway: Gateway, now: datetime) -> Advice:
         "reason": gateway.get_rejection_display(),
     }
     return Advice(says, remedy(gateway.rejection), is_bad=True)
+
+
+def recently_refused(gateway: Gateway, now: datetime) -> list[Refused]:
+    """What was refused lately, newest first; what to do stands with the first of each reason."""
+    found: list[Refused] = []
+    for each in gateway.rejections.order_by("-last_at"):
+        is_settled = each.reason == _Rejection.UNKNOWN and gateway.whitelisted_at is not None
+        is_said = any(each.get_reason_display() == before.reason for before in found)
+        do = "" if is_settled or is_said else remedy(each.reason)
+        found.append(Refused(each.get_reason_display(), _how_often(each, now), do))
+    return found
+
+
+def _how_often(rejection: GatewayRejection, now: datetime) -> str:
+    told = {
+        "when": ago(rejection.last_at, now),
+        "address": rejection.address or _("an unknown address"),
+        "times": rejection.times,
+        "first": f"{rejection.first_at:%Y-%m-%d %H:%M}",
+    }
+    if rejection.times == 1:
+        return _("%(when)s, from %(address)s") % told
+    return _("%(when)s, from %(address)s; in %(times)d minutes since %(first)s") % told
 
 
 def remedy(rejection: str) -> str:

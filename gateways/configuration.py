@@ -1,9 +1,12 @@
-"""Remote configuration of gateways: which keys there are, which are secret, what is valid. Pure."""
+"""Remote configuration of gateways: which keys there are, which are secret, what is valid. Pure, but for
+the language of its complaints."""
 
 import json
 from collections.abc import Callable, Mapping
 from typing import Any
 from urllib.parse import urlsplit
+
+from django.utils.translation import gettext as _
 
 from ruuvinet.lib.mac import Mac
 
@@ -171,9 +174,9 @@ def parse(text: str) -> Document:
     try:
         document = json.loads(text)
     except (ValueError, RecursionError) as error:
-        raise ValueError("This is not valid JSON.") from error
+        raise ValueError(_("This is not valid JSON.")) from error
     if not isinstance(document, dict):
-        raise ValueError("This is not a JSON object.")
+        raise ValueError(_("This is not a JSON object."))
     ensure_valid(document)
     return document
 
@@ -182,9 +185,9 @@ def ensure_valid(document: Mapping[str, Any]) -> None:
     """Raises ValueError."""
     for name, value in document.items():
         if name not in _KEYS:
-            raise ValueError(f"No gateway knows the key {name[:64]!r}.")
+            raise ValueError(_("No gateway knows the key %r.") % name[:64])
         if not _KEYS[name](value):
-            raise ValueError(f"{name}: no gateway takes this value.")
+            raise ValueError(_("%s: no gateway takes this value.") % name)
 
 
 def holds_secrets(document: Mapping[str, Any]) -> bool:
@@ -213,7 +216,7 @@ def unmasked(document: Document, stored: Document) -> Document:
         for name in place:
             before = before.get(name, {}) if isinstance(before, dict) else {}
         if not isinstance(before, str):
-            raise ValueError(f"{'.'.join(place)}: write the secret; none is stored.")
+            raise ValueError(_("%s: write the secret; none is stored.") % ".".join(place))
         return before
 
     return _with_secrets(document, secret)

@@ -6,19 +6,20 @@ from typing import Any
 from django import forms
 from django.contrib import admin
 from django.utils.html import format_html
+from django.utils.translation import gettext
+from django.utils.translation import gettext_lazy as _
 
 from accounts.console import ModelAdmin, ReadOnly
 from gateways import configuration
 from gateways.models import Gateway, GatewayGroup, ServedConfiguration
-from ruuvinet.lib.mac import Mac
 
-HELP = (
+HELP = _(
     "JSON with the keys of a gateway's ruuvi.json. Secrets are shown as ******** and kept unless "
     "another is written. Credentials that may be filled in need not be written here."
 )
 
 
-def configuration_field(label: str) -> forms.CharField:
+def configuration_field(label: Any) -> forms.CharField:
     return forms.CharField(
         label=label,
         required=False,
@@ -35,6 +36,11 @@ def shown(stored: str) -> str:
     return json.dumps(configuration.masked(json.loads(stored)), indent=2) if stored else ""
 
 
+def configuration_shown(stored: str) -> str:
+    """`shown` for those who may not edit it."""
+    return format_html("<pre>{}</pre>", shown(stored))
+
+
 def saved(typed: str, stored: str) -> str:
     """What to store for a configuration as it was edited. Raises ValidationError."""
     try:
@@ -45,14 +51,14 @@ def saved(typed: str, stored: str) -> str:
 
 
 class GroupForm(forms.ModelForm[GatewayGroup]):
-    template = configuration_field("Configuration")
+    template = configuration_field(_("Configuration"))
 
     class Meta:
         model = GatewayGroup
         fields = ("name", "policy", "period_s", "is_fallback", "template")
         help_texts = {
-            "policy": "empty: the setting GATEWAY_POLICY",
-            "period_s": "seconds between posts, 1 to 3600; empty: the setting GATEWAY_RATE_S",
+            "policy": _("empty: the setting GATEWAY_POLICY"),
+            "period_s": _("seconds between posts, 1 to 3600; empty: the setting GATEWAY_RATE_S"),
         }
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
@@ -65,7 +71,7 @@ class GroupForm(forms.ModelForm[GatewayGroup]):
 
 
 class GatewayForm(forms.ModelForm[Gateway]):
-    overrides = configuration_field("Configuration of its own")
+    overrides = configuration_field(_("Configuration of its own"))
 
     class Meta:
         model = Gateway
@@ -81,8 +87,10 @@ class GatewayForm(forms.ModelForm[Gateway]):
         chosen = Gateway(group=cleaned.get("group"), policy=cleaned.get("policy") or "")
         if self.instance.whitelisted_at and not self.instance.secret and chosen.must_sign():
             raise forms.ValidationError(
-                "It was whitelisted without a key, so it cannot sign: blacklist it, then "
-                "whitelist it with its key."
+                gettext(
+                    "It was whitelisted without a key, so it cannot sign: blacklist it, then "
+                    "whitelist it with its key."
+                )
             )
         return cleaned
 
@@ -100,10 +108,10 @@ class ServedConfigurationAdmin(ReadOnly, ModelAdmin[ServedConfiguration]):
     fields = ("of", "version", "first_served_at", "last_served_at", "times", "content")
     readonly_fields = ("of", "content")
 
-    @admin.display(description="of")
+    @admin.display(description=_("of"))
     def of(self, served: ServedConfiguration) -> str:
-        return str(served.group or Mac(served.gateway_id or 0))
+        return str(served.owner)
 
-    @admin.display(description="document")
+    @admin.display(description=_("document"))
     def content(self, served: ServedConfiguration) -> str:
-        return format_html("<pre>{}</pre>", shown(served.document))
+        return configuration_shown(served.document)

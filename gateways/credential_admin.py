@@ -8,10 +8,12 @@ from django.db.models import QuerySet
 from django.http import HttpRequest, HttpResponse
 from django.template.response import TemplateResponse
 from django.utils import timezone
+from django.utils.translation import gettext
+from django.utils.translation import gettext_lazy as _
 
 from accounts.console import AuditedAdmin
 from gateways import directory
-from gateways.configuration_admin import GroupForm
+from gateways.configuration_admin import GroupForm, configuration_shown
 from gateways.credentials import new_credential, revoke
 from gateways.models import Credential, GatewayGroup
 
@@ -23,22 +25,25 @@ class CredentialForm(forms.ModelForm[Credential]):
         required=False,
         max_length=255,
         strip=False,
-        help_text="empty: the console makes 256 random bits. Of a certificate: its SHA-256 "
-        "fingerprint, or its subject as the proxy tells it",
+        label=_("Secret"),
+        help_text=_(
+            "empty: the console makes 256 random bits. Of a certificate: its SHA-256 "
+            "fingerprint, or its subject as the proxy tells it"
+        ),
         widget=forms.PasswordInput(attrs={"autocomplete": "off"}),
     )
     is_readable = forms.BooleanField(
-        label="Filled in by remote configuration",
+        label=_("Filled in by remote configuration"),
         required=False,
-        help_text="keeps it encrypted instead of as a SHA-256, so that it can be served",
+        help_text=_("keeps it encrypted instead of as a SHA-256, so that it can be served"),
     )
 
     class Meta:
         model = Credential
         fields = ("kind", "purpose", "gateway", "group", "name", "expires_at")
         help_texts = {
-            "gateway": "its MAC address; or",
-            "group": "each of its gateways: choose one of the two",
+            "gateway": _("its MAC address; or"),
+            "group": _("each of its gateways: choose one of the two"),
         }
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
@@ -56,11 +61,11 @@ class CredentialForm(forms.ModelForm[Credential]):
 
 
 class StateFilter(admin.SimpleListFilter):
-    title = "state"
+    title = _("state")
     parameter_name = "state"
 
     def lookups(self, request: HttpRequest, model_admin: Any) -> list[tuple[str, str]]:
-        return [("active", "active"), ("past", "revoked or expired")]
+        return [("active", gettext("active")), ("past", gettext("revoked or expired"))]
 
     def queryset(self, request: HttpRequest, queryset: QuerySet[Credential]) -> Any:
         active = Credential.objects.active(timezone.now())
@@ -89,16 +94,16 @@ class CredentialAdmin(AuditedAdmin[Credential]):
         "last_used_at", "last_used_address",
     )  # fmt: skip
 
-    @admin.display(description="of", ordering="group")
+    @admin.display(description=_("of"), ordering="group")
     def belongs_to(self, credential: Credential) -> str:
-        return str(credential).partition(" of ")[2]
+        return str(credential.owner)
 
-    @admin.display(description="state")
+    @admin.display(description=_("state"))
     def state(self, credential: Credential) -> str:
         if credential.revoked_at:
-            return "revoked"
+            return gettext("revoked")
         is_past = credential.expires_at and credential.expires_at <= timezone.now()
-        return "expired" if is_past else "active"
+        return gettext("expired") if is_past else gettext("active")
 
     def get_queryset(self, request: HttpRequest) -> QuerySet[Credential]:
         return super().get_queryset(request).defer("secret", "digest")
@@ -136,19 +141,19 @@ class CredentialAdmin(AuditedAdmin[Credential]):
             "admin/gateways/credential.html",
             {
                 **self.admin_site.each_context(request),
-                "title": "Credential made",
+                "title": gettext("Credential made"),
                 "opts": self.opts,
                 "credential": obj,
                 "secret": obj.shown_once,
             },
         )
 
-    @admin.action(description="Revoke", permissions=["change"])
+    @admin.action(description=_("Revoke"), permissions=["change"])
     def revoke(self, request: HttpRequest, queryset: QuerySet[Credential]) -> None:
         for credential in queryset:
             revoke(credential, timezone.now())
             self.log_change(request, credential, "Revoked.")
-        self.message_user(request, "They let nobody in any more.", messages.SUCCESS)
+        self.message_user(request, gettext("They let nobody in any more."), messages.SUCCESS)
 
     def delete_model(self, request: HttpRequest, obj: Credential) -> None:
         super().delete_model(request, obj)
@@ -166,6 +171,16 @@ class GatewayGroupAdmin(AuditedAdmin[GatewayGroup]):
     list_filter = ("policy",)
     search_fields = ("name",)
     ordering = ("name",)
+
+    def get_fields(self, request: HttpRequest, obj: GatewayGroup | None = None) -> Any:
+        if obj is None or self.has_change_permission(request, obj):
+            return GroupForm.Meta.fields
+        # The form would mask the secrets in it.
+        return tuple(n if n != "template" else "configuration" for n in GroupForm.Meta.fields)
+
+    @admin.display(description=_("configuration"))
+    def configuration(self, group: GatewayGroup) -> str:
+        return configuration_shown(group.template)
 
     def save_model(self, request: HttpRequest, obj: Any, form: Any, change: bool) -> None:
         super().save_model(request, obj, form, change)

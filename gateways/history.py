@@ -6,7 +6,7 @@ from typing import Any, TypeVar
 from django.conf import settings
 from django.db.models import Exists, Model, OuterRef, QuerySet
 
-from gateways.models import GatewayReset, GatewayStatus, ServedConfiguration
+from gateways.models import GatewayRejection, GatewayReset, GatewayStatus, ServedConfiguration
 
 M = TypeVar("M", bound=Model)
 PURGED_AT_ONCE = 1000  # in one statement: on SQLite nobody else can write meanwhile
@@ -23,6 +23,7 @@ def expired(at: datetime) -> list[QuerySet[Any]]:
     return [
         _older(GatewayStatus.objects.all(), "received_at", before),
         _older(GatewayReset.objects.all(), "seen_at", before),
+        GatewayRejection.objects.filter(last_at__lt=before),
         _older(served.exclude(gateway=None), "last_served_at", before),
         _older(served.filter(gateway=None), "last_served_at", before, "group"),
     ]

@@ -91,8 +91,8 @@ def _parsed(number: int, cells: list[str], before: set[Mac | None]) -> Line:
         return fault._replace(says=_("expected the address, the key and perhaps a name"))
     try:
         address = Mac.parse(mac)
-    except ValueError as error:
-        return fault._replace(says=str(error))
+    except ValueError:
+        return fault._replace(says=_("a MAC address looks like AA:BB:CC:DD:EE:FF"))
     fault = fault._replace(mac=address, name=name)
     try:
         ensure_secret(key)

@@ -3,7 +3,7 @@
 from datetime import datetime, timedelta
 from typing import Any, NamedTuple
 
-from django.db.models import Count, Q
+from django.db.models import Count, F, Q
 from django.utils.translation import gettext_lazy as _
 
 from gateways.models import SILENT_AFTER, Gateway, GatewayStatus, IngestMinute
@@ -30,7 +30,9 @@ def conditions(now: datetime) -> dict[str, Q]:
         Gateway.State.BLACKLISTED.value: Q(whitelisted_at=None, blacklisted_at__isnull=False),
         Gateway.State.WHITELISTED.value: whitelisted & heard,
         Gateway.State.SILENT.value: whitelisted & ~heard,
-        REFUSED: whitelisted & Q(rejected_at__gt=now - REFUSED_WITHIN),
+        # What was refused before it was let in is settled.
+        REFUSED: whitelisted
+        & Q(rejected_at__gt=now - REFUSED_WITHIN, rejected_at__gte=F("whitelisted_at")),
     }
 
 

@@ -8,9 +8,10 @@ from django.core.exceptions import ValidationError
 from django.db import transaction
 from django.db.models import F, Q, Value
 from django.db.models.functions import Coalesce
+from django.utils.translation import gettext as _
 
 from gateways import directory, storage
-from gateways.models import Credential, Gateway, validate_secret
+from gateways.models import Credential, Gateway, GatewayRejection, validate_secret
 from gateways.shaping import Post
 from gateways.storage import Seen
 from ruuvinet.lib.api import DomainError, InvalidFormat
@@ -75,7 +76,7 @@ def whitelist_new(*, secrets: Mapping[Mac, str], at: datetime) -> set[Mac]:
 def ensure_secret(secret: str) -> None:
     """Raises ValueError for what cannot be a gateway's key."""
     if not 1 <= len(secret) <= MAX_SECRET_LENGTH or "\0" in secret:
-        raise ValueError(f"a secret has 1 to {MAX_SECRET_LENGTH} characters")
+        raise ValueError(_("a secret has 1 to %d characters") % MAX_SECRET_LENGTH)
     try:
         validate_secret(secret)
     except ValidationError as error:
@@ -139,6 +140,7 @@ def blacklist(*, mac: Mac, at: datetime) -> Gateway:
             "rejection": "",
         },
     )
+    GatewayRejection.objects.filter(gateway=mac).delete()
     directory.changed(mac)
     return gateway
 
@@ -170,7 +172,8 @@ def note_accepted(posts: Iterable[Post]) -> None:
 def note_rejection(*, mac: Mac, reason: Gateway.Rejection, address: str, at: datetime) -> None:
     """Note a refused post, at most once a minute for each gateway.
 
-    Of gateways about which nobody has decided at most MAX_STRANGERS are kept.
+    Of gateways about which nobody has decided at most MAX_STRANGERS are kept, and of the rejections
+    of each gateway the newest: GatewayRejection.
     """
     stranger = Gateway(
         mac=mac,
@@ -189,9 +192,28 @@ def note_rejection(*, mac: Mac, reason: Gateway.Rejection, address: str, at: dat
         rejected_address=address or None,
         rejection=reason,
     )
-    if noted or Gateway.objects.filter(mac=mac).exists():
+    if noted:
+        _remember(mac, reason, address, at)
+    elif not Gateway.objects.filter(mac=mac).exists():
+        Gateway.objects.bulk_create([stranger], ignore_conflicts=True)
+        _remember(mac, reason, address, at)
+        _forget_strangers()
+
+
+def _remember(mac: Mac, reason: Gateway.Rejection, address: str, at: datetime) -> None:
+    """Among the recent ones. The caller has just written the gateway's row: nobody else does this."""
+    recent = GatewayRejection.objects.filter(gateway=mac)
+    same = recent.filter(reason=reason, address=address or None)
+    if same.update(last_at=at, times=F("times") + 1):
         return
-    Gateway.objects.bulk_create([stranger], ignore_conflicts=True)
+    GatewayRejection.objects.create(
+        gateway_id=mac, reason=reason, address=address or None, first_at=at, last_at=at
+    )
+    newest = recent.order_by("-last_at", "-pk").values_list("pk", flat=True)
+    recent.filter(pk__in=list(newest[GatewayRejection.RECENT :])).delete()
+
+
+def _forget_strangers() -> None:
     excess = Gateway.objects.strangers().order_by("-rejected_at").values("mac")[MAX_STRANGERS:]
     Gateway.objects.strangers().filter(mac__in=list(excess.values_list("mac", flat=True))).delete()
 

@@ -35,15 +35,15 @@ class GatewayStatusAdmin(MacSearch, ReadOnly, ModelAdmin[GatewayStatus]):
     ordering = ("-received_at",)
     show_full_result_count = False
 
-    @admin.display(description="gateway", ordering="gateway")
+    @admin.display(description=_("gateway"), ordering="gateway")
     def of(self, status: GatewayStatus) -> str:
         return str(Mac(status.gateway_id))
 
-    @admin.display(description="up for", ordering="uptime_s")
+    @admin.display(description=_("up for"), ordering="uptime_s")
     def up(self, status: GatewayStatus) -> str:
         return uptime(status)
 
-    @admin.display(description="all that it told")
+    @admin.display(description=_("all that it told"))
     def everything(self, status: GatewayStatus) -> str:
         return format_html("<pre>{}</pre>", json.dumps(status.told, indent=2))
 
@@ -67,10 +67,10 @@ class GatewayResetAdmin(MacSearch, ReadOnly, ModelAdmin[GatewayReset]):
     ordering = ("-seen_at",)
     show_full_result_count = False
 
-    @admin.display(description="gateway", ordering="gateway")
+    @admin.display(description=_("gateway"), ordering="gateway")
     def of(self, reset: GatewayReset) -> str:
         return str(Mac(reset.gateway_id))
 
-    @admin.display(description="what it told")
+    @admin.display(description=_("what it told"))
     def first_line(self, reset: GatewayReset) -> str:
         return reset.info.partition("\n")[0][:100]

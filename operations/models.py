@@ -1,6 +1,7 @@
 """What a running installation says about itself, in the database that all its processes share."""
 
 from django.db import models
+from django.utils.translation import gettext_lazy as _
 
 
 class Total(models.Model):
@@ -30,3 +31,47 @@ class Heartbeat(models.Model):
 
     def __str__(self) -> str:
         return f"{self.part} at {self.at:%Y-%m-%d %H:%M:%S}"
+
+
+class NoticeQuerySet(models.QuerySet["Notice"]):
+    def told(self) -> "NoticeQuerySet":
+        """Those that lasted long enough to be told, and are not over."""
+        return self.filter(told_at__isnull=False, over_at=None)
+
+
+class Notice(models.Model):
+    """Something that an operator should look at, from its first sign to its end.
+
+    `about` is the address of a gateway, or the name of a part or queue.
+    """
+
+    class What(models.TextChoices):
+        SILENT = "silent", _("silent gateway")
+        REFUSED = "refused", _("gateway refused again and again")
+        RESTARTS = "restarts", _("gateway that restarts too often")
+        PART = "part", _("part of the installation")
+        QUEUE = "queue", _("queue that does not move")
+
+    what = models.CharField(_("what"), max_length=16, choices=What)
+    about = models.CharField(_("about"), max_length=64)
+    since = models.DateTimeField(_("since"), help_text=_("its first sign"))
+    told_at = models.DateTimeField(
+        _("told"), null=True, help_text=_("empty: it may still pass by itself")
+    )
+    over_at = models.DateTimeField(_("over"), null=True, db_index=True)
+
+    objects = NoticeQuerySet.as_manager()
+
+    class Meta:
+        verbose_name = _("notice")
+        verbose_name_plural = _("notices")
+        constraints = [
+            models.UniqueConstraint(
+                fields=["what", "about"],
+                condition=models.Q(over_at=None),
+                name="one_open_notice_of_a_kind",
+            )
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.get_what_display()}: {self.about}"

@@ -34,6 +34,7 @@ app.conf.beat_schedule = {
     "sweep": _every(MINUTE_S, "alerts.sweep"),
     "offline": _every(MINUTE_S, "alerts.scan_offline"),
     "accounts-sweep": _every(MINUTE_S, "accounts.sweep"),
+    "notices": _every(MINUTE_S, "ruuvinet.look_for_trouble"),
     "unused-sessions": _every(DAY_S, "accounts.purge_tokens"),
     "audit-trail": _every(DAY_S, "accounts.purge_audit_trail"),
     "alert-events": _every(DAY_S, "alerts.purge_events"),

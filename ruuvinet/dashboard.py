@@ -3,6 +3,7 @@
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 from typing import Any, NamedTuple
+from urllib.parse import urlencode
 
 from django.conf import settings
 from django.core.exceptions import PermissionDenied
@@ -16,14 +17,16 @@ from django.utils.translation import gettext_lazy, ngettext
 import alerts.selectors
 import gateways.selectors
 from accounts.console import charts
+from alerts.selectors import LATELY
 from gateways.models import Gateway
-from operations.models import Heartbeat
+from operations.models import Heartbeat, Notice
 from ruuvinet.health import HEARTBEAT_LATE, queue_lengths
 from ruuvinet.lib.database import size_bytes
 from ruuvinet.lib.words import ago
 
 WAITING_SHOWN = 5
 ALERTS_SHOWN = 5
+NOTICES_SHOWN = 5
 # The web process says that it listens each ten seconds.
 LISTENING_PATIENCE = timedelta(seconds=60)
 
@@ -58,6 +61,8 @@ def dashboard(request: HttpRequest, context: dict[str, Any]) -> dict[str, Any]:
         context["waiting"] = strangers.only("mac", "name", "rejected_at", "rejected_address")[
             :WAITING_SHOWN
         ]
+    if may("operations.view_notice"):
+        context["notices"] = Notice.objects.told().order_by("-since")[:NOTICES_SHOWN]
     if may("alerts.view_alertevent"):
         context["open_events"] = alerts.selectors.open_events(ALERTS_SHOWN)
     return context
@@ -112,9 +117,10 @@ def _numbers(now: datetime) -> Iterator[tuple[str, Number]]:
         _("Alerts open"), str(counts.open), reverse("admin:alerts_alertevent_changelist")
         + "?state=open", counts.open > 0, _("they end by themselves when all is well again"),
     )  # fmt: skip
+    failed = {"status__exact": "failed", "created_at__gte": (now - LATELY).isoformat()}
     yield "alerts.view_delivery", Number(
         _("Deliveries failed"), str(counts.failed), reverse("admin:alerts_delivery_changelist")
-        + "?status__exact=failed", counts.failed > 0,
+        + f"?{urlencode(failed)}", counts.failed > 0,
         _("of the last day; %(sent)d arrived, %(waiting)d wait") % counts._asdict(),
     )  # fmt: skip
     backlog = alerts.selectors.backlog(now)
@@ -211,6 +217,7 @@ PLACES: dict[Any, list[Place]] = {
         Place(_l("Restarts"), "restart_alt", "gateways.gatewayreset"),
         Place(_l("Served configurations"), "settings_remote", "gateways.servedconfiguration"),
     ],
+    _l("Notices"): [Place(_l("Notices"), "campaign", "operations.notice")],
     _l("Sensors"): [
         Place(_l("Sensors"), "sensors", "sensors.sensor"),
         Place(_l("Heard in the air"), "cell_tower", "sensors.latest"),

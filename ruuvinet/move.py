@@ -34,6 +34,8 @@ OF_MIGRATIONS = {
     "django_migrations",
     "django_content_type",
     "auth_permission",
+    "auth_group",
+    "auth_group_permissions",
     "subscriptions_plan",
 }
 ROWS_AT_ONCE = 10_000

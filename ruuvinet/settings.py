@@ -12,6 +12,7 @@ from urllib.parse import urlsplit
 import django_stubs_ext
 import environ
 from django.core.exceptions import ImproperlyConfigured
+from django.utils.translation import gettext_lazy
 from environ.fileaware_mapping import FileAwareMapping
 from kombu import Queue
 
@@ -145,6 +146,7 @@ INSTALLED_APPS = [
     "drf_spectacular",
     "drf_spectacular_sidecar",
     "axes",
+    "django_otp",
 ]
 MIDDLEWARE = [
     "ruuvinet.lib.http.TrustedProxyMiddleware",  # first: all others see the true client
@@ -158,6 +160,8 @@ MIDDLEWARE = [
     "ruuvinet.lib.http.ConsolePolicyMiddleware",
     "django.middleware.csrf.CsrfViewMiddleware",
     "django.contrib.auth.middleware.AuthenticationMiddleware",
+    "django_otp.middleware.OTPMiddleware",
+    "accounts.second_factor_console.SecondFactorMiddleware",
     "django.contrib.messages.middleware.MessageMiddleware",
     "django.middleware.clickjacking.XFrameOptionsMiddleware",
     "axes.middleware.AxesMiddleware",  # last: turns a locked-out sign-in into its answer
@@ -249,9 +253,10 @@ STORAGES = {
 
 # --- People and secrets ------------------------------------------------------------------
 AUTH_USER_MODEL = "accounts.User"
+LOGIN_REDIRECT_URL = "admin:index"  # of those who come to the sign-in page by a bookmark
 AUTHENTICATION_BACKENDS = [
     "axes.backends.AxesStandaloneBackend",
-    "django.contrib.auth.backends.ModelBackend",
+    "accounts.second_factor.PersonBackend",
 ]
 AUTH_PASSWORD_VALIDATORS = [
     {"NAME": "django.contrib.auth.password_validation.UserAttributeSimilarityValidator"},
@@ -259,6 +264,8 @@ AUTH_PASSWORD_VALIDATORS = [
     {"NAME": "django.contrib.auth.password_validation.CommonPasswordValidator"},
     {"NAME": "django.contrib.auth.password_validation.NumericPasswordValidator"},
 ]
+# Whether whoever opens the console needs a second factor, or may have one.
+SECOND_FACTOR_REQUIRED = env.bool("SECOND_FACTOR_REQUIRED", default=False)
 AXES_FAILURE_LIMIT = 10
 AXES_VERBOSE = False  # no word about itself at every start
 AXES_COOLOFF_TIME = timedelta(minutes=15)
@@ -320,6 +327,9 @@ UNFOLD: dict[str, object] = {
     "SCRIPTS": [lambda request: f"/{STATIC_URL}ruuvinet/console.js"],
     "DASHBOARD_CALLBACK": "ruuvinet.dashboard.dashboard",
     "SIDEBAR": {"navigation": "ruuvinet.dashboard.navigation"},
+    "ACCOUNT": {
+        "navigation": [{"title": gettext_lazy("Second factor"), "link": "/admin/second-factor"}]
+    },
     "BORDER_RADIUS": "6px",
     # Ruuvi's green, dark enough for white letters on it and for links on white.
     "COLORS": {

@@ -3,6 +3,7 @@
 from celery import shared_task
 from django.utils import timezone
 
+from ruuvinet import notices
 from ruuvinet.history import tidy_history as tidy
 
 
@@ -10,3 +11,9 @@ from ruuvinet.history import tidy_history as tidy
 def tidy_history(**_newer: object) -> None:
     """Every hour: rewrite closed partitions, drop expired ones."""
     tidy(timezone.now())
+
+
+@shared_task(name="ruuvinet.look_for_trouble")
+def look_for_trouble(**_newer: object) -> None:
+    """Every minute: what operators are to be told of, and what is over."""
+    notices.look(timezone.now())

@@ -10,7 +10,9 @@ from django.urls import URLPattern, path, reverse
 from django.utils import timezone
 from django.utils.html import format_html, format_html_join
 from django.utils.safestring import SafeString
+from django.utils.translation import gettext
 from django.utils.translation import gettext_lazy as _
+from django.views.decorators.http import require_safe
 
 from accounts.console import (
     MacSearch,
@@ -60,7 +62,7 @@ class AccessInline(TabularInline[Access, Sensor]):
     def get_queryset(self, request: HttpRequest) -> QuerySet[Access]:
         return super().get_queryset(request).select_related("user", "sensor")
 
-    @admin.display(description="picture")
+    @admin.display(description=_("picture"))
     def shown(self, access: Access) -> SafeString | str:
         if not access.picture.startswith(pictures.FOLDER):
             return access.picture or "-"
@@ -114,7 +116,7 @@ class SensorAdmin(MacSearch, ExportingAdmin):
     change_form_outer_before_template = "admin/sensors/sensor.html"
 
     def get_urls(self) -> list[URLPattern]:
-        show = self.admin_site.admin_view(self.charts)
+        show = self.admin_site.admin_view(require_safe(self.charts))
         return [path("<mac>/charts", show, name="sensors_sensor_charts"), *super().get_urls()]
 
     def charts(self, request: HttpRequest, mac: str) -> HttpResponse:
@@ -191,29 +193,29 @@ class LatestAdmin(MacSearch, ReadOnly, ModelAdmin[Latest]):
         page = {"page": sensor_page(mac_or_404(object_id))}
         return super().change_view(request, object_id, form_url, (extra_context or {}) | page)
 
-    @admin.display(description="format")
+    @admin.display(description=_("format"))
     def format(self, latest: Latest) -> str:
-        return "unknown" if latest.data_format is None else f"{latest.data_format:X}"
+        return gettext("unknown") if latest.data_format is None else f"{latest.data_format:X}"
 
-    @admin.display(description="temperature, °C")
+    @admin.display(description=_("temperature, °C"))
     def temperature(self, latest: Latest) -> str:
         reading = latest.reading()
         value = reading.temperature_c if reading else None
         return "-" if value is None else f"{value:.2f}"
 
-    @admin.display(description="measured", ordering="measured_at")
+    @admin.display(description=_("measured"), ordering="measured_at")
     def measured_time(self, latest: Latest) -> Any:
         return latest.measured_time
 
-    @admin.display(description="advertisement")
+    @admin.display(description=_("advertisement"))
     def raw(self, latest: Latest) -> str:
         return bytes(latest.payload).hex().upper()
 
-    @admin.display(description="values")
+    @admin.display(description=_("values"))
     def values(self, latest: Latest) -> SafeString:
         reading = latest.reading()
         if reading is None:
-            return format_html("<em>{}</em>", "a format that RuuviNet does not know")
+            return format_html("<em>{}</em>", gettext("a format that RuuviNet does not know"))
         known = {f: getattr(reading, f) for f in reading.__struct_fields__}
         return format_html_join(
             "",
@@ -224,7 +226,7 @@ class LatestAdmin(MacSearch, ReadOnly, ModelAdmin[Latest]):
     def has_claim_permission(self, request: HttpRequest) -> bool:
         return request.user.has_perm("sensors.change_sensor")
 
-    @admin.action(description="Claim for me", permissions=["claim"])
+    @admin.action(description=_("Claim for me"), permissions=["claim"])
     def claim_for_me(self, request: HttpRequest, queryset: QuerySet[Latest]) -> None:
         assert isinstance(request.user, User)  # noqa: S101  # the console needs a sign-in
         for latest in queryset:
@@ -233,4 +235,6 @@ class LatestAdmin(MacSearch, ReadOnly, ModelAdmin[Latest]):
             except DomainError as error:
                 self.message_user(request, f"{latest.sensor}: {error.message}", messages.ERROR)
             else:
-                self.message_user(request, f"{latest.sensor} is yours.", messages.SUCCESS)
+                self.message_user(
+                    request, gettext("%s is yours.") % latest.sensor, messages.SUCCESS
+                )

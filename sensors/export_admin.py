@@ -9,6 +9,8 @@ from django.http import Http404, HttpRequest, StreamingHttpResponse
 from django.urls import path, reverse
 from django.utils.html import format_html_join
 from django.utils.safestring import SafeString
+from django.utils.translation import gettext_lazy as _
+from django.views.decorators.http import require_safe
 
 from accounts.console import AuditedAdmin
 from sensors.exports import KINDS, export
@@ -19,7 +21,7 @@ class ExportingAdmin(AuditedAdmin[Sensor]):
     """A page of sensors with `exports`, links to all that a sensor measured, in each format."""
 
     def get_urls(self) -> list[Any]:
-        view = self.admin_site.admin_view(self.export_view)
+        view = self.admin_site.admin_view(require_safe(self.export_view))
         own = path("<path:object_id>/export/<kind>", view, name="sensors_sensor_export")
         return [own, *super().get_urls()]
 
@@ -27,7 +29,7 @@ class ExportingAdmin(AuditedAdmin[Sensor]):
         fields = super().get_fields(request, obj)
         return fields if obj is None else (*fields, "exports")
 
-    @admin.display(description="history")
+    @admin.display(description=_("history"))
     def exports(self, sensor: Sensor) -> SafeString:
         links = [
             (reverse("admin:sensors_sensor_export", args=[quote(sensor.pk), kind]), kind.upper())

@@ -14,9 +14,12 @@ from django.db import models
 from django.db.models import F, Q
 from django.db.models.functions import Lower
 from django.utils import timezone
+from django.utils.translation import gettext
+from django.utils.translation import gettext_lazy as _
 
 from accounts.models import User
 from ruuvinet.lib.mac import Mac, MacField
+from ruuvinet.lib.words import of
 from sensors.decoders import Reading, decode_advertisement
 from sensors.secret import hash_secret
 
@@ -41,31 +44,50 @@ class SensorQuerySet(models.QuerySet["Sensor"]):
 class Sensor(models.Model):
     """A sensor that somebody claimed or the factory registered; others are only heard."""
 
-    mac = MacField("MAC address", primary_key=True)
+    mac = MacField(_("MAC address"), primary_key=True)
     owner = models.ForeignKey(
-        settings.AUTH_USER_MODEL, models.SET_NULL, null=True, blank=True, related_name="sensors"
+        settings.AUTH_USER_MODEL,
+        models.SET_NULL,
+        null=True,
+        blank=True,
+        related_name="sensors",
+        verbose_name=_("owner"),
     )
     public = models.BooleanField(
-        default=False, help_text="Everybody who signed in may read its measurements."
+        _("public"),
+        default=False,
+        help_text=_("Everybody who signed in may read its measurements."),
     )
-    offset_temperature_c = models.FloatField("temperature offset, °C", default=0)
-    offset_humidity_pct = models.FloatField("humidity offset, %", default=0)
-    offset_pressure_pa = models.FloatField("pressure offset, Pa", default=0)
+    offset_temperature_c = models.FloatField(_("temperature offset, °C"), default=0)
+    offset_humidity_pct = models.FloatField(_("humidity offset, %"), default=0)
+    offset_pressure_pa = models.FloatField(_("pressure offset, Pa"), default=0)
 
     secret_hash = models.CharField(max_length=64, blank=True, default="", editable=False)
 
     # A new owner does not see what the sensor measured for the one before.
     last_owner = models.ForeignKey(
-        settings.AUTH_USER_MODEL, models.SET_NULL, null=True, editable=False, related_name="+"
+        settings.AUTH_USER_MODEL,
+        models.SET_NULL,
+        null=True,
+        editable=False,
+        related_name="+",
+        verbose_name=_("last owner"),
     )
-    claimed_at = models.DateTimeField(null=True, editable=False, help_text="by its last owner")
+    claimed_at = models.DateTimeField(
+        _("claimed at"), null=True, editable=False, help_text=_("by its last owner")
+    )
     handed_over_at = models.IntegerField(
+        _("handed over at"),
         default=0,
         editable=False,
-        help_text="Unix seconds; what was measured until then belongs to earlier owners",
+        help_text=_("Unix seconds; what was measured until then belongs to earlier owners"),
     )
 
     objects = SensorQuerySet.as_manager()
+
+    class Meta:
+        verbose_name = _("sensor")
+        verbose_name_plural = _("sensors")
 
     def __str__(self) -> str:
         return str(self.mac)
@@ -106,18 +128,24 @@ class Access(models.Model):
     of a stored file (see sensors.pictures) or a bare name that an app gave.
     """
 
-    user = models.ForeignKey(settings.AUTH_USER_MODEL, models.CASCADE, related_name="accesses")
-    sensor = models.ForeignKey(Sensor, models.CASCADE, related_name="accesses")
-    name = models.CharField(max_length=64, blank=True)
-    picture = models.CharField(max_length=255, blank=True)
+    user = models.ForeignKey(
+        settings.AUTH_USER_MODEL, models.CASCADE, related_name="accesses", verbose_name=_("user")
+    )
+    sensor = models.ForeignKey(
+        Sensor, models.CASCADE, related_name="accesses", verbose_name=_("sensor")
+    )
+    name = models.CharField(_("name"), max_length=64, blank=True)
+    picture = models.CharField(_("picture"), max_length=255, blank=True)
     edited_at = models.DateTimeField(
+        _("edited at"),
         default=timezone.now,
         editable=False,
-        help_text="of what this person sees: name, picture, offsets and whether it is public",
+        help_text=_("of what this person sees: name, picture, offsets and whether it is public"),
     )
 
     class Meta:
-        verbose_name_plural = "accesses"
+        verbose_name = _("access")
+        verbose_name_plural = _("accesses")
         constraints = [
             models.UniqueConstraint(
                 fields=["user", "sensor"], name="one_access_per_user_and_sensor"
@@ -125,20 +153,27 @@ class Access(models.Model):
         ]
 
     def __str__(self) -> str:
-        return f"{self.name or self.sensor.fallback_name} of {self.user}"
+        return of(self.name or self.sensor.fallback_name, self.user)
 
 
 class PendingShare(models.Model):
     """That a sensor is to be shared with somebody who has not signed up yet."""
 
-    sensor = models.ForeignKey(Sensor, models.CASCADE, related_name="pending_shares")
-    shared_by = models.ForeignKey(
-        settings.AUTH_USER_MODEL, models.CASCADE, related_name="pending_shares"
+    sensor = models.ForeignKey(
+        Sensor, models.CASCADE, related_name="pending_shares", verbose_name=_("sensor")
     )
-    email = models.EmailField(max_length=254)
-    invited_at = models.DateTimeField(help_text="when the last mail went out")
+    shared_by = models.ForeignKey(
+        settings.AUTH_USER_MODEL,
+        models.CASCADE,
+        related_name="pending_shares",
+        verbose_name=_("shared by"),
+    )
+    email = models.EmailField(_("email"), max_length=254)
+    invited_at = models.DateTimeField(_("invited at"), help_text=_("when the last mail went out"))
 
     class Meta:
+        verbose_name = _("pending share")
+        verbose_name_plural = _("pending shares")
         constraints = [
             models.UniqueConstraint(
                 fields=["email", "sensor"], name="one_pending_share_per_email_and_sensor"
@@ -150,7 +185,7 @@ class PendingShare(models.Model):
         ]
 
     def __str__(self) -> str:
-        return f"{self.sensor_id} for {self.email}"
+        return gettext("%(sensor_id)s for %(email)s") % vars(self)
 
 
 class SensorSetting(models.Model):
@@ -159,12 +194,20 @@ class SensorSetting(models.Model):
     A setting that was cleared stays with an empty value, since apps compare when it was edited.
     """
 
-    sensor = models.ForeignKey(Sensor, models.CASCADE, related_name="choices")
-    type = models.CharField(max_length=64, validators=[RegexValidator(r"^[A-Za-z0-9_.-]+$")])
-    value = models.TextField(blank=True)
-    edited_at = models.DateTimeField(help_text="as the client says; see ruuvinet.lib.edits")
+    sensor = models.ForeignKey(
+        Sensor, models.CASCADE, related_name="choices", verbose_name=_("sensor")
+    )
+    type = models.CharField(
+        _("type"), max_length=64, validators=[RegexValidator(r"^[A-Za-z0-9_.-]+$")]
+    )
+    value = models.TextField(_("value"), blank=True)
+    edited_at = models.DateTimeField(
+        _("edited at"), help_text=_("as the client says; see ruuvinet.lib.edits")
+    )
 
     class Meta:
+        verbose_name = _("sensor setting")
+        verbose_name_plural = _("sensor settings")
         constraints = [
             models.UniqueConstraint(
                 fields=["sensor", "type"], name="one_value_per_sensor_and_setting"
@@ -172,16 +215,16 @@ class SensorSetting(models.Model):
         ]
 
     def __str__(self) -> str:
-        return f"{self.type} of {self.sensor_id}"
+        return of(self.type, self.sensor_id)
 
 
 class _Reception(models.Model):
     """One advertisement as a gateway received it."""
 
     measured_at: Any  # Unix seconds
-    gateway = MacField()
-    rssi_dbm = models.SmallIntegerField("signal, dBm")
-    payload = models.BinaryField(help_text="the whole advertisement; see sensors.decoders")
+    gateway = MacField(_("gateway"))
+    rssi_dbm = models.SmallIntegerField(_("signal, dBm"))
+    payload = models.BinaryField(help_text=_("the whole advertisement; see sensors.decoders"))
 
     class Meta:
         abstract = True
@@ -252,12 +295,15 @@ class SparseMeasurement(_HistoryRow):
 class Latest(_Reception):
     """The newest reception of a sensor. Lists and alerts read this instead of the history."""
 
-    sensor = MacField("sensor", primary_key=True)
-    measured_at = models.IntegerField(help_text="Unix seconds")
-    data_format = models.SmallIntegerField(null=True, help_text="None for one that we do not know")
+    sensor = MacField(_("sensor"), primary_key=True)
+    measured_at = models.IntegerField(_("measured at"), help_text=_("Unix seconds"))
+    data_format = models.SmallIntegerField(
+        _("data format"), null=True, help_text=_("None for one that we do not know")
+    )
 
     class Meta:
-        verbose_name = "heard sensor"
+        verbose_name = _("heard sensor")
+        verbose_name_plural = _("heard sensors")
         indexes = [
             # The gateway pages of the console: which sensors does it hear?
             models.Index(fields=["gateway"], name="latest_by_gateway")

@@ -10,6 +10,8 @@ from django.core.validators import MaxValueValidator, MinValueValidator
 from django.db.models import QuerySet
 from django.http import HttpRequest, HttpResponse
 from django.utils import timezone
+from django.utils.translation import gettext, ngettext
+from django.utils.translation import gettext_lazy as _
 
 from accounts.console import AuditedAdmin, answered
 from accounts.models import User
@@ -21,7 +23,7 @@ MAX_BATCH = 1000  # codes; the page waits for their hashes
 DAYS_RANGE = [MinValueValidator(1), MaxValueValidator(MAX_DAYS)]
 _NUMBERS = [field for field in ALLOWANCE_FIELDS if field.startswith("max_")]
 _FLAGS = [field for field in ALLOWANCE_FIELDS if field.endswith("_allowed")]
-ALLOWANCE_FIELDSETS: Any = [("Limits", {"fields": _NUMBERS}), ("Allowed", {"fields": _FLAGS})]
+ALLOWANCE_FIELDSETS: Any = [(_("Limits"), {"fields": _NUMBERS}), (_("Allowed"), {"fields": _FLAGS})]
 
 
 class EmailField(forms.EmailField):
@@ -31,32 +33,35 @@ class EmailField(forms.EmailField):
         email = super().clean(value).strip().lower()
         user = User.objects.filter(email=email).first()
         if user is None:
-            raise ValidationError("Nobody here has this address.")
+            raise ValidationError(gettext("Nobody here has this address."))
         return user
 
 
 class GiveForm(forms.Form):
-    user = EmailField(label="To", help_text="e-mail address")
+    user = EmailField(label=_("To"), help_text=_("e-mail address"))
     valid_days = forms.IntegerField(
-        label="Days", required=False, validators=DAYS_RANGE, help_text="empty: without end"
+        label=_("Days"), required=False, validators=DAYS_RANGE, help_text=_("empty: without end")
     )
 
 
 class BatchForm(forms.Form):
     count = forms.IntegerField(
-        label="Codes", validators=[MinValueValidator(1), MaxValueValidator(MAX_BATCH)]
+        label=_("Codes"), validators=[MinValueValidator(1), MaxValueValidator(MAX_BATCH)]
     )
     valid_days = forms.IntegerField(
-        label="Days", initial=365, validators=DAYS_RANGE, help_text="from the day each is claimed"
+        label=_("Days"),
+        initial=365,
+        validators=DAYS_RANGE,
+        help_text=_("from the day each is claimed"),
     )
 
 
 class ExtendForm(forms.Form):
     days = forms.IntegerField(
-        label="Days",
+        label=_("Days"),
         initial=30,
         validators=DAYS_RANGE,
-        help_text="added to its end; to now for one that is over",
+        help_text=_("added to its end; to now for one that is over"),
     )
 
 
@@ -92,16 +97,16 @@ class PlanAdmin(AuditedAdmin[Plan]):
     def has_give_permission(self, request: HttpRequest) -> bool:
         return request.user.has_perm("subscriptions.add_subscription")
 
-    @admin.action(description="Make it the default", permissions=["change"])
+    @admin.action(description=_("Make it the default"), permissions=["change"])
     def make_default(self, request: HttpRequest, queryset: QuerySet[Plan]) -> None:
         plan = self._only(request, queryset)
         if plan:
             services.make_default(plan)
             self.log_change(request, plan, "Made the default.")
-            message = f"{plan} holds for everybody who has no other plan."
+            message = gettext("%s holds for everybody who has no other plan.") % plan
             self.message_user(request, message, messages.SUCCESS)
 
-    @admin.action(description="Give it to a person", permissions=["give"])
+    @admin.action(description=_("Give it to a person"), permissions=["give"])
     def give(self, request: HttpRequest, queryset: QuerySet[Plan]) -> HttpResponse | None:
         plan = self._only(request, queryset)
         if plan is None:
@@ -109,14 +114,20 @@ class PlanAdmin(AuditedAdmin[Plan]):
         form = GiveForm(answered(request))
         if not form.is_valid():
             return self.ask(
-                request, form, action="give", title="Give a plan", button="Give", chosen=[plan]
+                request,
+                form,
+                action="give",
+                title=gettext("Give a plan"),
+                button=gettext("Give"),
+                chosen=[plan],
             )
         given = services.give_plan(plan=plan, at=timezone.now(), **form.cleaned_data)
         self.note(request, "Given.", given)
-        self.message_user(request, f"{given.user} has {given.name} now.", messages.SUCCESS)
+        told = gettext("%(person)s has %(plan)s now.") % {"person": given.user, "plan": given.name}
+        self.message_user(request, told, messages.SUCCESS)
         return None
 
-    @admin.action(description="Make codes for it", permissions=["sell"])
+    @admin.action(description=_("Make codes for it"), permissions=["sell"])
     def make_codes(self, request: HttpRequest, queryset: QuerySet[Plan]) -> HttpResponse | None:
         """A batch of codes as CSV. The download is the only time that they can be read."""
         plan = self._only(request, queryset)
@@ -128,8 +139,8 @@ class PlanAdmin(AuditedAdmin[Plan]):
                 request,
                 form,
                 action="make_codes",
-                title="Make codes: keep the file, they cannot be shown again",
-                button="Make and download",
+                title=gettext("Make codes: keep the file, they cannot be shown again"),
+                button=gettext("Make and download"),
                 chosen=[plan],
             )
         now = timezone.now()
@@ -151,19 +162,19 @@ class PlanAdmin(AuditedAdmin[Plan]):
         plans = list(queryset)
         if len(plans) == 1:
             return plans[0]
-        self.message_user(request, "Choose one plan.", messages.WARNING)
+        self.message_user(request, gettext("Choose one plan."), messages.WARNING)
         return None
 
 
 class NewCodeForm(forms.ModelForm[Code]):
     """A code by hand."""
 
-    plan = forms.ModelChoiceField(Plan.objects.all())
+    plan = forms.ModelChoiceField(Plan.objects.all(), label=_("Plan"))
     text = forms.CharField(
-        label="Code",
+        label=_("Code"),
         required=False,
         max_length=100,
-        help_text="empty: a new one is made. It is shown after saving, and never again.",
+        help_text=_("empty: a new one is made. It is shown after saving, and never again."),
         widget=forms.TextInput(attrs={"autocomplete": "off"}),
     )
 
@@ -178,7 +189,7 @@ class NewCodeForm(forms.ModelForm[Code]):
         except ValueError as error:
             raise ValidationError(str(error)) from error
         if Code.objects.filter(code_hash=hash_code(text)).exists():
-            raise ValidationError("This code exists already.")
+            raise ValidationError(gettext("This code exists already."))
         return str(text)
 
 
@@ -197,12 +208,12 @@ class CodeAdmin(AuditedAdmin[Code]):
     list_select_related = ("claimed_by",)
     ordering = ("-created_at", "-pk")
     search_fields = ("claimed_by__email", "creator_id", "=id")
-    search_help_text = "A whole code, its number, who claimed it, or who made it"
+    search_help_text = _("A whole code, its number, who claimed it, or who made it")
     readonly_fields = ("claimed_by", "claimed_at", "creator_id", "created_at")
     actions = ("withdraw",)
     show_full_result_count = False
 
-    @admin.display(description="number", ordering="pk")
+    @admin.display(description=_("number"), ordering="pk")
     def number(self, code: Code) -> int:
         return code.pk
 
@@ -219,12 +230,13 @@ class CodeAdmin(AuditedAdmin[Code]):
             n: action for n, action in super().get_actions(request).items() if n in self.actions
         }
 
-    @admin.action(description="Delete those that nobody claimed", permissions=["delete"])
+    @admin.action(description=_("Delete those that nobody claimed"), permissions=["delete"])
     def withdraw(self, request: HttpRequest, queryset: QuerySet[Code]) -> None:
         unclaimed = queryset.unclaimed()  # type: ignore[attr-defined]  # our own manager's
         self.log_deletions(request, unclaimed)
-        gone, _ = unclaimed.delete()
-        self.message_user(request, f"{gone} codes are gone.", messages.SUCCESS)
+        gone = unclaimed.delete()[0]
+        told = ngettext("%d code is gone.", "%d codes are gone.", gone) % gone
+        self.message_user(request, told, messages.SUCCESS)
 
     def get_search_results(
         self, request: HttpRequest, queryset: QuerySet[Code], search_term: str
@@ -264,16 +276,16 @@ class CodeAdmin(AuditedAdmin[Code]):
             at=timezone.now(),
         )
         obj.pk, obj.name = made.pk, made.name
-        message = f"The code is {text}. It cannot be shown again."
+        message = gettext("The code is %s. It cannot be shown again.") % text
         self.message_user(request, message, messages.WARNING)
 
 
 class NewSubscriptionForm(forms.ModelForm[Subscription]):
     """Gives a plan to a person, at once."""
 
-    plan = forms.ModelChoiceField(Plan.objects.all())
+    plan = forms.ModelChoiceField(Plan.objects.all(), label=_("Plan"))
     valid_days = forms.IntegerField(
-        label="Days", required=False, validators=DAYS_RANGE, help_text="empty: without end"
+        label=_("Days"), required=False, validators=DAYS_RANGE, help_text=_("empty: without end")
     )
 
     class Meta:
@@ -291,13 +303,13 @@ class SubscriptionAdmin(AuditedAdmin[Subscription]):
     ordering = ("-starts_at",)
     actions = ("extend",)
 
-    @admin.display(description="state")
+    @admin.display(description=_("state"))
     def state(self, subscription: Subscription) -> str:
         now = timezone.now()
         if subscription.starts_at > now:
-            return "not begun"
+            return gettext("not begun")
         running = subscription.ends_at is None or subscription.ends_at > now
-        return "active" if running else "over"
+        return gettext("active") if running else gettext("over")
 
     def get_fieldsets(self, request: HttpRequest, obj: Subscription | None = None) -> Any:
         if obj is None:
@@ -328,19 +340,28 @@ class SubscriptionAdmin(AuditedAdmin[Subscription]):
         )
         obj.pk, obj.name = given.pk, given.name
 
-    @admin.action(description="Extend", permissions=["change"])
+    @admin.action(description=_("Extend"), permissions=["change"])
     def extend(self, request: HttpRequest, queryset: QuerySet[Subscription]) -> HttpResponse | None:
         chosen = list(queryset.select_related("user"))
         form = ExtendForm(answered(request))
         if not form.is_valid():
             return self.ask(
-                request, form, action="extend", title="Extend", button="Extend", chosen=chosen
+                request,
+                form,
+                action="extend",
+                title=gettext("Extend"),
+                button=gettext("Extend"),
+                chosen=chosen,
             )
         days = form.cleaned_data["days"]
         extended = services.extend(subscriptions=chosen, days=days, at=timezone.now())
         for subscription in chosen:
             self.log_change(request, subscription, f"Extended by {days} days.")
-        self.message_user(request, f"{extended} end {days} days later.", messages.SUCCESS)
+        told = gettext("%(number)d end %(days)d days later.") % {
+            "number": extended,
+            "days": days,
+        }
+        self.message_user(request, told, messages.SUCCESS)
         return None
 
 

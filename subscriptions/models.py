@@ -12,6 +12,10 @@ from django.core.validators import MaxValueValidator, MinValueValidator
 from django.db import models
 from django.db.models import F, Q
 from django.utils import timezone
+from django.utils.translation import gettext
+from django.utils.translation import gettext_lazy as _
+
+from ruuvinet.lib.words import of
 
 MAX_CLAIMS = 100_000
 MAX_SHARES_PER_SENSOR = 1000
@@ -20,7 +24,7 @@ MAX_DAYS = 36_500
 MAX_RESOLUTION_MINUTES = 60 * 24 * 365
 
 
-def _whole(verbose_name: str, low: int, high: int, default: int, help_text: str = "") -> Any:
+def _whole(verbose_name: Any, low: int, high: int, default: int, help_text: Any = "") -> Any:
     return models.PositiveIntegerField(
         verbose_name,
         default=default,
@@ -33,29 +37,30 @@ class Allowance(models.Model):
     """What is allowed. The defaults are those of a self-hosted system: nearly everything."""
 
     name = models.CharField(
+        _("name"),
         max_length=64,
-        help_text='The apps show it. For one named "Free" the web app speaks of upgrading.',
+        help_text=_('The apps show it. For one named "Free" the web app speaks of upgrading.'),
     )
-    max_claims = _whole("sensors", 0, MAX_CLAIMS, 1000, "that the person may claim")
-    max_shares = _whole("shares", 0, MAX_SHARES, 10_000, "of all sensors together")
-    max_shares_per_sensor = _whole("shares of one sensor", 0, MAX_SHARES_PER_SENSOR, 10)
+    max_claims = _whole(_("sensors"), 0, MAX_CLAIMS, 1000, _("that the person may claim"))
+    max_shares = _whole(_("shares"), 0, MAX_SHARES, 10_000, _("of all sensors together"))
+    max_shares_per_sensor = _whole(_("shares of one sensor"), 0, MAX_SHARES_PER_SENSOR, 10)
     max_history_days = _whole(
-        "history, days", 0, MAX_DAYS, 3650, "that may be read; 0 hides the graphs"
+        _("history, days"), 0, MAX_DAYS, 3650, _("that may be read; 0 hides the graphs")
     )
     max_resolution_minutes = _whole(
-        "resolution, minutes", 1, MAX_RESOLUTION_MINUTES, 1, "between readings of the history"
+        _("resolution, minutes"), 1, MAX_RESOLUTION_MINUTES, 1, _("between readings of the history")
     )
     push_alert_allowed = models.BooleanField(
-        "push notifications",
+        _("push notifications"),
         default=True,
-        help_text="Counts for alerts on sensors that this person owns, whoever set them.",
+        help_text=_("Counts for alerts on sensors that this person owns, whoever set them."),
     )
-    email_alert_allowed = models.BooleanField("e-mail alerts", default=True)
-    webhook_alert_allowed = models.BooleanField("webhooks", default=True)
-    telegram_alert_allowed = models.BooleanField("Telegram alerts", default=False)
-    offline_alert_allowed = models.BooleanField("offline alerts", default=True)
-    delayed_alert_allowed = models.BooleanField("delayed alerts", default=True)
-    pdf_export_allowed = models.BooleanField("PDF export", default=True)
+    email_alert_allowed = models.BooleanField(_("e-mail alerts"), default=True)
+    webhook_alert_allowed = models.BooleanField(_("webhooks"), default=True)
+    telegram_alert_allowed = models.BooleanField(_("Telegram alerts"), default=False)
+    offline_alert_allowed = models.BooleanField(_("offline alerts"), default=True)
+    delayed_alert_allowed = models.BooleanField(_("delayed alerts"), default=True)
+    pdf_export_allowed = models.BooleanField(_("PDF export"), default=True)
 
     class Meta:
         abstract = True
@@ -74,9 +79,11 @@ ALLOWANCE_FIELDS = [field.name for field in Allowance._meta.local_fields]
 class Plan(Allowance):
     """What an operator gives and sells. The default plan is everybody's who has no other."""
 
-    is_default = models.BooleanField("default", default=False, editable=False)
+    is_default = models.BooleanField(_("default"), default=False, editable=False)
 
     class Meta:
+        verbose_name = _("plan")
+        verbose_name_plural = _("plans")
         constraints = [
             models.UniqueConstraint(fields=["name"], name="plan_name"),
             models.UniqueConstraint(
@@ -95,13 +102,13 @@ class Code(Allowance):
 
     code_hash = models.CharField(max_length=64, unique=True, editable=False)
     valid_days = models.PositiveIntegerField(
-        "days",
-        help_text="from the day it is claimed",
+        _("days"),
+        help_text=_("from the day it is claimed"),
         validators=[MinValueValidator(1), MaxValueValidator(MAX_DAYS)],
     )
-    creator_id = models.CharField("made by", max_length=255, blank=True, editable=False)
-    created_at = models.DateTimeField(default=timezone.now, editable=False)
-    claimed_at = models.DateTimeField(null=True, blank=True, editable=False)
+    creator_id = models.CharField(_("made by"), max_length=255, blank=True, editable=False)
+    created_at = models.DateTimeField(_("created at"), default=timezone.now, editable=False)
+    claimed_at = models.DateTimeField(_("claimed at"), null=True, blank=True, editable=False)
     claimed_by = models.ForeignKey(
         settings.AUTH_USER_MODEL,
         models.SET_NULL,
@@ -109,16 +116,19 @@ class Code(Allowance):
         blank=True,
         editable=False,
         related_name="claimed_codes",
+        verbose_name=_("claimed by"),
     )
 
     objects = CodeQuerySet.as_manager()
 
     class Meta:
+        verbose_name = _("code")
+        verbose_name_plural = _("codes")
         # The list in the console, newest first.
         indexes = [models.Index(fields=["-created_at"], name="code_newest")]
 
     def __str__(self) -> str:
-        return f"code {self.pk} ({self.name})"
+        return gettext("code %(number)s (%(plan)s)") % {"number": self.pk, "plan": self.name}
 
     def is_same(self, other: "Code") -> bool:
         """Whether `other` gives the same, and was made by the same."""
@@ -138,13 +148,22 @@ class Subscription(Allowance):
     default plan does.
     """
 
-    user = models.ForeignKey(settings.AUTH_USER_MODEL, models.CASCADE, related_name="subscriptions")
-    starts_at = models.DateTimeField()
-    ends_at = models.DateTimeField(null=True, blank=True, help_text="empty: without end")
+    user = models.ForeignKey(
+        settings.AUTH_USER_MODEL,
+        models.CASCADE,
+        related_name="subscriptions",
+        verbose_name=_("user"),
+    )
+    starts_at = models.DateTimeField(_("starts at"))
+    ends_at = models.DateTimeField(
+        _("ends at"), null=True, blank=True, help_text=_("empty: without end")
+    )
 
     objects = SubscriptionQuerySet.as_manager()
 
     class Meta:
+        verbose_name = _("subscription")
+        verbose_name_plural = _("subscriptions")
         constraints = [
             # The same moment for one that was replaced as soon as it began.
             models.CheckConstraint(
@@ -153,7 +172,7 @@ class Subscription(Allowance):
         ]
 
     def __str__(self) -> str:
-        return f"{self.name} of {self.user}"
+        return of(self.name, self.user)
 
     @property
     def valid_days(self) -> int | None:

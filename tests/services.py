@@ -47,6 +47,7 @@ ENVIRONMENT = {
     "INTERNAL_REFUSE_UNKNOWN_KEYS": "true",
     "WHITELIST_SEEN_ONLY": "false",
     "AUDIT_RETENTION_DAYS": "365",
+    "SECOND_FACTOR_REQUIRED": "false",
     "HOST": "127.0.0.1",
     "PORT": "8000",
     "PUBLIC_URL": "",

@@ -1,9 +1,14 @@
-"""Times as people speak of them."""
+"""What pages say of times and of owners."""
 
 from datetime import datetime
 
 from django.utils.timesince import timesince
 from django.utils.translation import gettext as _
+
+
+def of(what: object, whose: object) -> str:
+    """`Porch of alice@example.com`."""
+    return _("%(what)s of %(whose)s") % {"what": what, "whose": whose}
 
 
 def ago(at: datetime, now: datetime) -> str:

@@ -193,6 +193,7 @@ def test_a_newcomer_is_welcomed(queue):
         ("UnshareNotification", SHARE),
         ("UnshareByShareeNotification", {"sharee": "bob@example.com", "sensor": "Sauna"}),
         ("SensorContested", {"sensor": "Sauna"}),
+        ("OperatorNotice", {"began_count": "17", "over_count": "29", "link": CODE["link"]}),
     ],
 )
 def test_every_mail_says_all_it_has_to_say(alice, queue, now, language, template, variables):

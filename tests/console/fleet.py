@@ -10,7 +10,7 @@ from gateways.credentials import make_credential
 from gateways.models import Gateway, GatewayReset, GatewayStatus, IngestMinute, NetworkRule
 from gateways.services import note_rejection, whitelist
 from gateways.simulator.world import Kind, World, freezer_mac, gateway_identities, sensor_identities
-from operations.models import Heartbeat
+from operations.models import Heartbeat, Notice
 from operations.services import note_alive
 from ruuvinet.lib.mac import Mac
 from sensors.partitions import ensure_partitions
@@ -49,7 +49,12 @@ def _let_in(now: datetime) -> None:
         last_seen_at=now - timedelta(hours=5), last_address="192.168.1.31"
     )
     wrong, unknown = Gateway.Rejection.SIGNATURE, Gateway.Rejection.UNKNOWN
-    note_rejection(mac=OFFICE, reason=wrong, address="192.168.1.44", at=now - timedelta(minutes=3))
+    for minutes, address in ((55, "192.168.1.61"), (43, "192.168.1.44"), (3, "192.168.1.44")):
+        at = now - timedelta(minutes=minutes)
+        note_rejection(mac=OFFICE, reason=wrong, address=address, at=at)
+    Notice.objects.create(
+        what=Notice.What.SILENT, about=str(STABLE), since=now - timedelta(hours=5), told_at=now
+    )
     for mac in (ATTIC, WAITING):
         note_rejection(mac=mac, reason=unknown, address="192.168.1.57", at=now)
     make_credential(kind="bearer", gateway=Gateway.objects.get(mac=KITCHEN), at=now)

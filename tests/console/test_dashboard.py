@@ -6,13 +6,15 @@ import pytest
 from celery import current_app
 from django.conf import settings
 from django.contrib.auth.models import Permission
+from django.db import connection
 from django.test import Client
+from django.test.utils import CaptureQueriesContext
 from django.urls import reverse
 from django.utils import timezone
 
 from accounts.models import User
 from alerts.models import AlertEvent, AlertRule, Delivery, EvaluationMark
-from alerts.selectors import backlog
+from alerts.selectors import alert_counts, backlog
 from alerts.services import note_listening
 from gateways.models import Gateway, IngestMinute
 from gateways.services import blacklist, note_rejection, whitelist
@@ -75,6 +77,11 @@ def event(alice):
 
 @pytest.mark.parametrize("label", ["Alerts open", "Deliveries failed"])
 def test_a_number_of_alerting_leads_to_just_these(admin_client, event, label):
+    longer_ago = timezone.now() - timedelta(days=1, seconds=1)
+    Delivery.objects.create(
+        event=event, channel=Delivery.Channel.PUSH, address="a phone", created_at=longer_ago,
+        next_attempt_at=longer_ago, status=Delivery.Status.FAILED,
+    )  # fmt: skip
     number = numbers(admin_client)[label]
     assert (number.value, number.is_bad) == ("1", True)
     assert admin_client.get(number.url).context["cl"].result_count == 1
@@ -146,6 +153,18 @@ def test_it_costs_a_dozen_queries_and_none_over_the_history(
     with django_assert_max_num_queries(12) as queries:
         admin_client.get(INDEX)
     assert not any("measurement" in query["sql"] for query in queries.captured_queries)
+
+
+def test_deliveries_are_counted_from_an_index(event):
+    if connection.vendor == "postgresql":  # which reads tables of a few pages instead
+        with connection.cursor() as cursor:
+            cursor.execute("SET LOCAL enable_seqscan = off")
+    with CaptureQueriesContext(connection) as queries:
+        alert_counts(timezone.now())
+    explain = "EXPLAIN " if connection.vendor == "postgresql" else "EXPLAIN QUERY PLAN "
+    with connection.cursor() as cursor:
+        cursor.execute(explain + queries[0]["sql"])
+        assert "delivery_by_time" in str(cursor.fetchall())
 
 
 def test_who_may_see_one_thing_sees_no_numbers_of_others(fleet, event):

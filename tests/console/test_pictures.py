@@ -27,6 +27,8 @@ PAGES = {
     "deliveries": "/admin/alerts/delivery/",
     "whitelist": f"/admin/gateways/gateway/{fleet.WAITING}/whitelist/",
 }
+# No pictures are kept of these.
+OTHERS = {"notices": "/admin/operations/notice/", "second factor": "/admin/second-factor"}
 
 
 def settled(page, url: str) -> None:
@@ -71,7 +73,7 @@ def test_no_main_page_shuts_anybody_out(opened, scheme, size):
     """By the rules of axe; what it calls serious or critical keeps people from using a page."""
     fleet.settle(timezone.now())
     with opened(size, scheme) as page:
-        for name, url in PAGES.items():
+        for name, url in (PAGES | OTHERS).items():
             settled(page, url)
             found = Axe().run(page).response["violations"]
             bad = [

@@ -38,7 +38,7 @@ def operator():
 @pytest.fixture
 def console(operator):
     client = Client()
-    client.force_login(operator, backend="django.contrib.auth.backends.ModelBackend")
+    client.force_login(operator)
     return client
 
 
@@ -85,13 +85,13 @@ class TestDoor:
 
     def test_person_without_the_right_is_sent_to_the_sign_in(self, alice):
         client = Client()
-        client.force_login(alice, backend="django.contrib.auth.backends.ModelBackend")
+        client.force_login(alice)
 
         assert client.get(LIST).status_code == 302
 
     def test_console_refuses_a_post_without_its_token(self, operator):
         client = Client(enforce_csrf_checks=True)
-        client.force_login(operator, backend="django.contrib.auth.backends.ModelBackend")
+        client.force_login(operator)
 
         assert client.post(ADD, {"mac": str(GATEWAY), "secret": KEY}).status_code == 403
         assert not Gateway.objects.exists()

@@ -151,5 +151,9 @@ def test_the_page_costs_the_same_however_much_there_is(
         Latest.objects.create(
             sensor=Mac(SENSOR + number), measured_at=0, gateway=MAC, rssi_dbm=-60, payload=b""
         )
+        note_rejection(
+            mac=MAC, reason=Gateway.Rejection.SIGNATURE, address=f"192.0.2.{number}",
+            at=timezone.now() + timedelta(minutes=number),
+        )  # fmt: skip
     with django_assert_num_queries(len(few.captured_queries)):
         page(admin_client)

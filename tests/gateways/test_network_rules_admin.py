@@ -17,7 +17,7 @@ AUDIT = reverse("admin:accounts_auditentry_changelist")
 def console():
     client = Client(REMOTE_ADDR="192.0.2.1")
     operator = User.objects.create_superuser("operator@example.com", "x")
-    client.force_login(operator, backend="django.contrib.auth.backends.ModelBackend")
+    client.force_login(operator)
     return client
 
 

@@ -206,7 +206,7 @@ def test_partitions_tell_their_age_and_how_far_they_reach():
         set() if current.EMBEDDED_DATABASE else set(TABLES)
     )
     for table in TABLES if not current.EMBEDDED_DATABASE else ():
-        assert found["partitions", table] >= 2
+        assert found["partitions", table] >= 1  # sparse ones last a quarter
         assert found["partition_oldest_age_seconds", table] >= 0
         assert 7 * 86400 < found["partitions_ahead_seconds", table] <= 26 * 7 * 86400
 

@@ -84,12 +84,15 @@ def test_migrations_go_back_and_forth_under_posts(environment):
     """Those of the newest version that ingest does not read."""
     back = [("alerts", "0002"), ("subscriptions", "0002")]
     with serving(environment), posting(environment) as fleet:
+        undone = 0
         for app, name in back:
             told = manage(environment, "migrate", app, name)
             assert told.returncode == 0, told.stderr
+            undone += told.stdout.count(" OK")
+        assert undone >= len(back)
         wait_for_posts(fleet, 100)
         told = manage(environment, "migrate")
-        assert told.stdout.count(" OK") == len(back), told.stdout + told.stderr
+        assert told.stdout.count(" OK") == undone, told.stdout + told.stderr
         wait_for_posts(fleet, 100)
     assert fleet.statuses == {200}
     assert missing(environment, fleet.acknowledged) == set()

@@ -28,7 +28,7 @@ def _clock():
 def console():
     client = Client()
     operator = User.objects.create_superuser("operator@example.com", "x")
-    client.force_login(operator, backend="django.contrib.auth.backends.ModelBackend")
+    client.force_login(operator)
     return client
 
 
@@ -192,7 +192,7 @@ class TestCodes:
         claimed = Code.objects.get(claimed_by=alice)
 
         assert console.post(page("code", "delete", claimed.pk), {"post": "1"}).status_code == 403
-        assert told(act("code", "withdraw", *Code.objects.all())) == ["1 codes are gone."]
+        assert told(act("code", "withdraw", *Code.objects.all())) == ["1 code is gone."]
         assert Code.objects.get() == claimed
 
     def test_a_code_cannot_be_changed(self, console):
@@ -257,7 +257,7 @@ def test_who_may_only_look_can_do_nothing(action, pro):
     viewer = User.objects.create_user("viewer@example.com", is_staff=True)
     viewer.user_permissions.add(Permission.objects.get(codename="view_plan"))
     client = Client()
-    client.force_login(viewer, backend="django.contrib.auth.backends.ModelBackend")
+    client.force_login(viewer)
     chosen = {"action": action, "_selected_action": [pro.pk], "confirm": "1", "count": "1"}
     client.post(page("plan"), chosen | {"valid_days": "1", "user": "viewer@example.com"})
 

@@ -78,7 +78,7 @@ def _furnish(at: datetime) -> None:
     configure_rule(rule, at=at)
     for platform in PushToken.Platform:
         register_push_token(
-            user=person, token=f"demo-{platform.value}", platform=platform, name=platform.label
+            user=person, token=f"demo-{platform.value}", platform=platform, name=str(platform.label)
         )
 
 
