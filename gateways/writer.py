@@ -41,13 +41,13 @@ def commit(
 ) -> list[Mac]:
     """Store `posts` in one transaction; returns the sensors that were kept.
 
-    `meanwhile` is called when only the database has still work to do.
+    `meanwhile` is called once the transaction has begun.
     """
     receptions = chain.from_iterable(post.batch.receptions.values() for post in posts)
     with pipeline(), transaction.atomic():
+        meanwhile()
         sensors = store(receptions, slots)
         note_accepted(posts)
-        meanwhile()
     slots.committed()
     return sensors
 
@@ -113,11 +113,11 @@ class Writer:
         connection.close()
 
     def _release(self) -> None:
-        """Tell those who sent what was committed, or refused, before.
+        """Tell those whose posts were committed, or refused, before.
 
-        Not at once, if others wait: their event loop would have Python's global lock, and with it
-        the next batch, while the database has nothing to do. One word for each event loop: to wake
-        it costs more than all that it does then.
+        If others wait, not before their transaction has begun: an event loop that has answers to
+        send keeps Python's global lock, and the database would wait for work. One word for each
+        event loop: to wake it costs more than all that it does then.
         """
         settled, self._settled = self._settled, []
         for loop, its_own in groupby(settled, key=lambda waiting: waiting.loop):
@@ -128,7 +128,8 @@ class Writer:
         """What waits; nothing when it was only to be told that the writer is closed."""
         first = self._queue.get()
         batch = [first] if first else []
-        while len(batch) < LARGEST_BATCH:
+        most = self._fair_share()
+        while len(batch) < most:
             try:
                 waiting = self._queue.get_nowait()
             except Empty:
@@ -136,6 +137,18 @@ class Writer:
             if waiting:
                 batch.append(waiting)
         return batch
+
+    def _fair_share(self) -> int:
+        """How many posts to commit together: half of those on their way, while many are.
+
+        Who waits for an answer before posting again is on the way with those that were settled
+        last. If all that wait were taken, large batches and small ones would alternate, and so
+        would the work of database and event loop; halves keep both busy.
+        """
+        if not self._settled:
+            return LARGEST_BATCH
+        waiting = 1 + self._queue.qsize()
+        return min(LARGEST_BATCH, (waiting + len(self._settled) + 1) // 2)
 
     def _commit(self, batch: Sequence["_Waiting"]) -> list[Mac]:
         if not batch:
