@@ -18,8 +18,8 @@ from datetime import UTC, datetime
 from itertools import islice
 from typing import NamedTuple
 
+import msgspec
 import numpy as np
-import orjson
 import psycopg
 
 from bench.bodies import GATEWAYS
@@ -97,7 +97,7 @@ def _posts(files, post_bytes, index, count):
                 _, _, body = posts[place * post_bytes : (place + 1) * post_bytes].partition(
                     b"\r\n\r\n"
                 )
-                yield orjson.loads(body)["data"]
+                yield msgspec.json.decode(body)["data"]
 
 
 def _batches(posts, size):
