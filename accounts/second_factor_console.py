@@ -104,6 +104,8 @@ def _turn_off(request: HttpRequest, user: User, form: CodeForm) -> HttpResponseB
         "button": _("Turn it off"),
         "left": len(user.second_factor.recovery_digests),
     }
+    if request.method == "POST" and "off" not in request.POST:
+        return redirect(_next(request))  # asked before, in another tab, and answered since in this
     if not form.is_valid():
         return _shown(request, form, _("Your second factor is on"), **words)
     refusal = _redeemed(request, user, form, **words)

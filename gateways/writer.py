@@ -36,16 +36,10 @@ class Unavailable(Exception):
     """The database cannot be reached, or the process is about to end."""
 
 
-def commit(
-    posts: Sequence[Post], slots: SparseSlots, meanwhile: Callable[[], None] = lambda: None
-) -> list[Mac]:
-    """Store `posts` in one transaction; returns the sensors that were kept.
-
-    `meanwhile` is called once the transaction has begun.
-    """
+def commit(posts: Sequence[Post], slots: SparseSlots) -> list[Mac]:
+    """Store `posts` in one transaction; returns the sensors that were kept."""
     receptions = chain.from_iterable(post.batch.receptions.values() for post in posts)
     with pipeline(), transaction.atomic():
-        meanwhile()
         sensors = store(receptions, slots)
         note_accepted(posts)
     slots.committed()
@@ -73,7 +67,7 @@ class Writer:
         self._queue: SimpleQueue[_Waiting | None] = SimpleQueue()
         self._woken = woken
         self._slots = SparseSlots()
-        self._settled: list[_Waiting] = []  # whose senders do not know it yet
+        self._settled = 0  # posts of the batch before
         self._closed = False
         self._thread = threading.Thread(target=self._run, name="writer", daemon=True)
         self._thread.start()
@@ -101,28 +95,13 @@ class Writer:
         with suppress(DatabaseError):  # otherwise with the first post
             warm_up()
         while not (self._closed and self._queue.empty()):
-            if self._queue.empty():
-                self._release()
             batch = self._take()
             sensors = self._commit(batch)
-            self._release()
-            self._settled = batch
+            _release(batch)
+            self._settled = len(batch)
             if sensors:
                 self._woken(sensors)
-        self._release()
         connection.close()
-
-    def _release(self) -> None:
-        """Tell those whose posts were committed, or refused, before.
-
-        If others wait, not before their transaction has begun: an event loop that has answers to
-        send keeps Python's global lock, and the database would wait for work. One word for each
-        event loop: to wake it costs more than all that it does then.
-        """
-        settled, self._settled = self._settled, []
-        for loop, its_own in groupby(settled, key=lambda waiting: waiting.loop):
-            with suppress(RuntimeError):  # it is closed
-                loop.call_soon_threadsafe(_settle, list(its_own))
 
     def _take(self) -> list["_Waiting"]:
         """What waits; nothing when it was only to be told that the writer is closed."""
@@ -145,10 +124,8 @@ class Writer:
         last. If all that wait were taken, large batches and small ones would alternate, and so
         would the work of database and event loop; halves keep both busy.
         """
-        if not self._settled:
-            return LARGEST_BATCH
         waiting = 1 + self._queue.qsize()
-        return min(LARGEST_BATCH, (waiting + len(self._settled) + 1) // 2)
+        return min(LARGEST_BATCH, (waiting + self._settled + 1) // 2)
 
     def _commit(self, batch: Sequence["_Waiting"]) -> list[Mac]:
         if not batch:
@@ -172,9 +149,8 @@ class Writer:
     def _commit_again_if_lost(self, posts: Sequence[Post]) -> list[Mac]:
         """Commit; on a lost connection once more on a new one. Raises Unavailable."""
         try:
-            return commit(posts, self._slots, self._release)
+            return commit(posts, self._slots)
         except (OperationalError, InterfaceError):
-            self._release()  # to connect again may take long
             connection.close()
         try:
             return commit(posts, self._slots)
@@ -202,6 +178,13 @@ class _Waiting:
             self.outcome.set_exception(self.error)
         else:
             self.outcome.set_result(None)
+
+
+def _release(batch: Sequence[_Waiting]) -> None:
+    """One word for each event loop: to wake it costs more than all that it does then."""
+    for loop, its_own in groupby(batch, key=lambda waiting: waiting.loop):
+        with suppress(RuntimeError):  # it is closed
+            loop.call_soon_threadsafe(_settle, list(its_own))
 
 
 def _settle(batch: Iterable[_Waiting]) -> None:

@@ -179,7 +179,7 @@ def _tell(
     now: datetime,
 ) -> None:
     wishing = User.objects.filter(is_active=True, is_staff=True, wants_notices=True)
-    addresses = list(wishing.values_list("email", flat=True))
+    addresses = [user.email for user in wishing if user.has_perm("operations.view_notice")]
     if not addresses:
         return
     gateways = _gateways([*began, *over])

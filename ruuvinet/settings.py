@@ -272,6 +272,8 @@ AXES_COOLOFF_TIME = timedelta(minutes=15)
 # The sign-in form's name for it. What axes takes otherwise, the model's "email", locks nobody out.
 AXES_USERNAME_FORM_FIELD = "username"
 AXES_USERNAME_CALLABLE = "accounts.sign_in.counted_name"
+# It keeps what was posted, without what is named here.
+AXES_SENSITIVE_PARAMETERS = ["username", "ip_address", "code", "sealed"]
 AXES_LOCKOUT_PARAMETERS = [["username", "ip_address"]]  # a stranger must not lock others out
 
 # --- Gateways ----------------------------------------------------------------------------

@@ -93,9 +93,9 @@ def write(rows: Sequence[Row], slots: SparseSlots | None = None) -> None:
 
     That order keeps transactions from locking crosswise. Runs in the caller's transaction.
     """
+    sparse = slots.free(rows) if slots else rows  # also of none: it forgets what failed before
     if not rows:
         return
-    sparse = slots.free(rows) if slots else rows
     newest = list({row.sensor: row for row in rows}.values())
     if connection.vendor == "postgresql":
         _write_columns(rows, sparse, newest)
@@ -194,8 +194,9 @@ class _Array:
     def __init__(self, values: Sequence[int]) -> None:
         words = [self.element.size] * (2 * len(values))
         words[1::2] = values
-        layout = "!" + f"i{self.element.format[-1]}" * len(values)
-        self.data = self.header(len(values)) + struct.pack(layout, *words)
+        # Not struct.pack, which would remember a layout of each length, megabytes of them.
+        layout = struct.Struct("!" + f"i{self.element.format[-1]}" * len(values))
+        self.data = self.header(len(values)) + layout.pack(*words)
 
     def header(self, count: int, *, nulls: bool = False) -> bytes:
         return struct.pack("!iiIii", 1, nulls, self.element_oid, count, 1)

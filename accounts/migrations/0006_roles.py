@@ -42,8 +42,9 @@ def make_roles(apps, schema_editor):
         (OPERATOR, seen + operated),
         (ADMINISTRATOR, permissions.values()),
     ):
-        # One that somebody made before under this name gets what the name promises.
-        groups.get_or_create(name=name)[0].permissions.set(rights)
+        group, is_new = groups.get_or_create(name=name)
+        if is_new:  # the rights of one that somebody made before are theirs to choose
+            group.permissions.set(rights)
 
 
 def _permissions(apps, database):

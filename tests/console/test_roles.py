@@ -142,6 +142,14 @@ def test_a_webhook_is_not_found_by_its_secret_path(viewer):
     assert reply.context["cl"].result_count == 0
 
 
+@pytest.mark.parametrize(
+    ("page", "field"),
+    [("webhook", "url"), ("delivery", "address"), ("pushtoken", "token")],
+)
+def test_a_list_is_not_filtered_by_what_it_hides(viewer, page, field):
+    assert viewer.get(f"/admin/alerts/{page}/", {f"{field}__startswith": "h"}).status_code == 400
+
+
 # --- Operators -------------------------------------------------------------------------------
 def test_an_operator_whitelists_and_blacklists():
     operator = role("Operator")

@@ -213,12 +213,26 @@ def test_the_picture_holds_the_key_and_comes_from_here(clock, anna):
 def test_it_is_turned_off_with_a_code_only(clock, anna, key):
     console = signed_in()
     console.post(PAGE, {"code": code_of(key)})
-    console.post(PAGE, {"code": wrong_code(key)})
+    console.post(PAGE, {"code": wrong_code(key), "off": "1"})
     assert SecondFactor.objects.exists()
     clock.shift(60)
-    console.post(PAGE, {"code": code_of(key, NOW + 2 * STEP)})
+    console.post(PAGE, {"code": code_of(key, NOW + 2 * STEP), "off": "1"})
     assert not SecondFactor.objects.exists()
     assert "Turned off." in AuditEntry.objects.latest("pk").action
+
+
+def test_question_answered_in_another_tab_does_not_turn_it_off(clock, anna, key):
+    console = signed_in()
+    console.post(PAGE, {"code": code_of(key)})
+    clock.shift(60)
+    reply = console.post(PAGE, {"code": code_of(key, NOW + 2 * STEP)})
+    assert reply.status_code == 302
+    assert SecondFactor.objects.exists()
+
+
+def test_a_wrong_code_is_kept_nowhere(clock, anna, key):
+    signed_in().post(PAGE, {"code": wrong_code(key)})
+    assert wrong_code(key) not in AccessAttempt.objects.get().post_data
 
 
 def test_where_it_is_demanded_nothing_else_opens_before_it_is_set_up(clock, anna, settings):

@@ -70,7 +70,11 @@ def _partitions_lie_ahead(monkeypatch):
 
 @pytest.fixture
 def anna(db):
-    return User.objects.create_user("anna@example.com", is_staff=True, wants_notices=True)
+    return operator("anna@example.com")
+
+
+def operator(email):
+    return User.objects.create_user(email, is_staff=True, is_superuser=True, wants_notices=True)
 
 
 @pytest.fixture
@@ -249,9 +253,10 @@ def test_a_queue_that_does_not_move_is_told(barn):
 
 # --- Who is told -------------------------------------------------------------------------------
 @pytest.mark.parametrize(
-    "change", [{"wants_notices": False}, {"is_staff": False}, {"is_active": False}]
+    "change",
+    [{"wants_notices": False}, {"is_staff": False}, {"is_active": False}, {"is_superuser": False}],
 )
-def test_only_those_who_wish_it_and_may_open_the_console_are_told(barn, change):
+def test_only_those_who_wish_it_and_may_see_notices_in_the_console_are_told(barn, change):
     User.objects.update(**change)
     look(NOW + 20 * MINUTE)
     assert not OutgoingMail.objects.exists()
@@ -259,7 +264,7 @@ def test_only_those_who_wish_it_and_may_open_the_console_are_told(barn, change):
 
 
 def test_each_person_gets_a_mail_of_their_own(barn):
-    User.objects.create_user("bert@example.com", is_staff=True, wants_notices=True)
+    operator("bert@example.com")
     look(NOW + 20 * MINUTE)
     assert {mail.address for mail in OutgoingMail.objects.all()} == {
         "anna@example.com", "bert@example.com",
@@ -290,7 +295,7 @@ def test_time_in_which_nobody_listened_does_not_count(spans, listened_s, begin):
 # --- In the console ----------------------------------------------------------------------------
 def test_each_person_chooses_for_themselves(anna):
     console = Client()
-    console.force_login(anna)  # who may see nothing
+    console.force_login(anna)
     url = reverse("admin:operations_notice_tell_me")
     assert console.get(url).context["form"].initial == {"wanted": True}
     console.post(url, {"confirm": "yes"})

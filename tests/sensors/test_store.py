@@ -181,6 +181,8 @@ class TestKnownSlots:
 
         with pytest.raises(ZeroDivisionError):
             fail()
+        store([], slots)  # a post without tags
+        slots.committed()
         store([heard(2)], slots)
         slots.committed()
         store([heard()], slots)
